@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
+from redis import Redis
 
 from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from tests.support import databases
@@ -15,6 +16,7 @@ from tests.support.raw_server import Line
 from tests.support.token_server import add_partner, token_server
 from tests.support.wait import eventually
 from worker.local.servers import Servers
+from worker.process.queues import WAKEUPS
 
 WORKER = ("worker", "-n", "deliver@test", "-Q", "deliver", "-P", "threads", "-c", "2", "-E",
           "--without-gossip", "--without-mingle")  # fmt: skip
@@ -22,9 +24,9 @@ WORKER = ("worker", "-n", "deliver@test", "-Q", "deliver", "-P", "threads", "-c"
 
 @pytest.mark.slow
 def test_it_delivers_when_woken_and_records_the_last_answer_before_it_ends(
-    tmp_path, engine, database, redis_url
+    tmp_path, engine, database, redis: Redis, redis_url
 ):
-    """A task message is only a wakeup, and no 200 is lost at a stop (H43)."""
+    """By a task or without one: both are only wakeups, and no 200 is lost at a stop (H43)."""
     env = environment(
         tmp_path,
         database_url=database,
@@ -51,9 +53,13 @@ def test_it_delivers_when_woken_and_records_the_last_answer_before_it_ends(
         delivery.publish("acme", ("ticket_win", "swift"))
         app.send_task("deliver", queue="deliver")
         eventually(lambda: received() == 1)
+        delivery.publish("acme", ("ticket_win", "direct"))
+        redis.lpush(WAKEUPS, "1")
+        eventually(lambda: received() == 2)
+        assert redis.llen(WAKEUPS) == 0, "it was taken"
         delivery.publish("acme", ("ticket_win", "slow"))
         app.send_task("deliver", queue="deliver")
-        eventually(lambda: received() == 2)
+        eventually(lambda: received() == 3)
         code = end(worker)
 
         ends = delivery.rows(
@@ -62,7 +68,7 @@ def test_it_delivers_when_woken_and_records_the_last_answer_before_it_ends(
     app.close()
 
     assert code == 0
-    assert ends == [("slow", "delivered"), ("swift", "delivered")]
+    assert ends == [("direct", "delivered"), ("slow", "delivered"), ("swift", "delivered")]
     assert all(entry.signature_ok for entry in partner.ledger.entries())
     assert "Traceback" not in log.read_text()
 

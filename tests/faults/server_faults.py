@@ -95,7 +95,7 @@ def valkey_lacks_replicas(servers: Servers) -> Iterator[None]:
 @contextmanager
 def valkey_keys_of_another_type(servers: Servers) -> Iterator[None]:
     """What should be the lists of wakeups, and kombu's tables of them, is text (WRONGTYPE)."""
-    keys = ("deliver", "sweep", "intake", "unacked", "unacked_index")
+    keys = ("deliver", "sweep", "intake", "slipway.wakeups", "unacked", "unacked_index")
     with _admin(servers) as valkey:
         valkey.mset(dict.fromkeys(keys, "no list"))
         try:

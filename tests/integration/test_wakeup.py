@@ -1,9 +1,10 @@
-"""Wakeups for the deliverers, and beat's: on a real broker, and without one."""
+"""Wakeups for the deliverers, sent and taken, and beat's: on a real broker, and without one."""
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from queue import Queue
 
 import pytest
 from celery import Celery
@@ -14,11 +15,14 @@ from redis.exceptions import BusyLoadingError
 
 from tests.support.closed_port import closed_port
 from tests.support.plain_settings import plain_settings
-from tests.support.wait import eventually
+from tests.support.wait import PATIENCE, eventually
 from worker.celery import transport
 from worker.celery.beat import WakeupScheduler
 from worker.celery.configuration import configuration
 from worker.celery.wakeup import Wakeup, is_waiting
+from worker.delivery.wakeup_reader import WakeupReader
+from worker.process.queues import WAKEUPS
+from worker.process.redis_client import open_redis
 
 INTERVAL = timedelta(milliseconds=5)
 
@@ -44,48 +48,126 @@ def app(make_app, redis_url: str) -> Celery:
     return make_app(redis_url)
 
 
+def wakeup_at(app: Celery, redis_url: str, interval: timedelta = INTERVAL) -> Wakeup:
+    return Wakeup(app, interval, redis=open_redis(redis_url, retries=1, name="test"))
+
+
 @pytest.fixture
-def wakeup(app: Celery) -> Iterator[Wakeup]:
-    made = Wakeup(app, INTERVAL)
+def wakeup(app: Celery, redis_url: str) -> Iterator[Wakeup]:
+    made = wakeup_at(app, redis_url)
     yield made
     made.close()
 
 
-def test_many_wakeups_become_one_message_while_no_worker_takes_it(wakeup, redis):
+def test_many_wakeups_become_one_while_no_process_takes_it(wakeup, redis):
     for _ in range(1000):
         wakeup.notify()
-    eventually(lambda: redis.llen("deliver"))
+    eventually(lambda: redis.llen(WAKEUPS))
     wakeup.notify()
     wakeup.close()
 
-    assert redis.llen("deliver") == 1
+    assert redis.llen(WAKEUPS) == 1
 
 
-def test_a_wakeup_after_the_message_was_taken_is_sent_again(wakeup, redis):
+def test_where_no_process_reads_the_list_one_task_is_sent_as_well(wakeup, redis):
+    """Deliverers of an earlier version, during a rollout."""
     wakeup.notify()
-    eventually(lambda: redis.lpop("deliver"))
-
-    wakeup.notify()
-
-    assert eventually(lambda: redis.llen("deliver")) == 1
-
-
-def test_a_wakeup_that_comes_too_soon_is_sent_when_the_interval_is_over(app, redis):
-    """Its notice may have been committed after the deliverer looked."""
-    wakeup = Wakeup(app, timedelta(seconds=1))
-    wakeup.notify()
-    eventually(lambda: redis.lpop("deliver"))
-
-    wakeup.notify()
-
+    eventually(lambda: redis.llen(WAKEUPS))
     assert redis.llen("deliver") == 0
-    assert eventually(lambda: redis.llen("deliver")) == 1
+
+    def is_sent() -> bool:
+        wakeup.notify()
+        return bool(redis.llen("deliver"))
+
+    eventually(is_sent)
+    wakeup.notify()
     wakeup.close()
+
+    assert (redis.llen("deliver"), redis.llen(WAKEUPS)) == (1, 1)
+
+
+def test_where_the_list_is_another_key_the_task_is_sent(wakeup, redis):
+    redis.set(WAKEUPS, "no list")
+
+    wakeup.notify()
+
+    assert eventually(lambda: redis.llen("deliver")) == 1
+
+
+def test_a_wakeup_after_the_last_was_taken_is_sent_again(wakeup, redis):
+    wakeup.notify()
+    eventually(lambda: redis.lpop(WAKEUPS))
+
+    wakeup.notify()
+
+    assert eventually(lambda: redis.llen(WAKEUPS)) == 1
+    assert redis.llen("deliver") == 0
+
+
+def test_a_wakeup_that_comes_too_soon_is_sent_when_the_interval_is_over(app, redis, redis_url):
+    """Its notice may have been committed after the deliverer looked."""
+    wakeup = wakeup_at(app, redis_url, timedelta(seconds=1))
+    wakeup.notify()
+    eventually(lambda: redis.lpop(WAKEUPS))
+
+    wakeup.notify()
+
+    assert redis.llen(WAKEUPS) == 0
+    assert eventually(lambda: redis.llen(WAKEUPS)) == 1
+    wakeup.close()
+
+
+@pytest.fixture
+def taken(redis_url: str) -> Iterator[Queue[str]]:
+    """What a reader has taken; it reads until the test ends."""
+    woken: Queue[str] = Queue()
+    client = open_redis(redis_url, retries=0, name="test")
+    reader = WakeupReader(client, wake=lambda: woken.put("woken"))
+    reader.start()
+    yield woken
+    reader.close()
+
+
+def test_each_wakeup_is_taken_by_the_process_that_waits_without_a_task(wakeup, redis, taken):
+    for _ in range(3):
+        wakeup.notify()
+        taken.get(timeout=PATIENCE.total_seconds())
+
+    wakeup.close()
+    assert (redis.llen(WAKEUPS), redis.llen("deliver")) == (0, 0)
+
+
+def test_after_an_outage_wakeups_are_taken_again(wakeup, servers, taken, caplog):
+    with caplog.at_level(logging.INFO):
+        wakeup.notify()
+        taken.get(timeout=PATIENCE.total_seconds())
+        servers.valkey.stop()
+        eventually(lambda: "wakeups_not_read" in caplog.messages)
+        servers.valkey.start()
+
+        def arrives() -> bool:
+            wakeup.notify()
+            return not taken.empty()
+
+        eventually(arrives)
+
+    assert "wakeups_read_again" in caplog.messages
+
+
+def test_a_reader_whose_list_is_another_key_goes_on_when_it_is_put_right(redis, taken, caplog):
+    redis.set(WAKEUPS, "no list")
+    with caplog.at_level(logging.WARNING):
+        eventually(lambda: "wakeups_not_read" in caplog.messages)
+    redis.delete(WAKEUPS)
+
+    redis.lpush(WAKEUPS, "1")
+
+    taken.get(timeout=PATIENCE.total_seconds())
 
 
 def test_after_an_outage_wakeups_are_sent_again(wakeup, servers, redis):
     wakeup.notify()
-    eventually(lambda: redis.lpop("deliver"))
+    eventually(lambda: redis.lpop(WAKEUPS))
     servers.valkey.stop()
     wakeup.notify()
     servers.valkey.start()
@@ -96,13 +178,14 @@ def test_after_an_outage_wakeups_are_sent_again(wakeup, servers, redis):
 def wakeup_arrived(wakeup: Wakeup, redis: Redis) -> bool:
     wakeup.notify()
     try:
-        return redis.llen("deliver") == 1
+        return redis.llen(WAKEUPS) == 1
     except BusyLoadingError:
         return False
 
 
 def test_without_a_broker_a_wakeup_is_lost_and_its_thread_survives(make_app, caplog):
-    wakeup = Wakeup(make_app(f"redis://127.0.0.1:{closed_port()}/0"), INTERVAL)
+    nowhere = f"redis://127.0.0.1:{closed_port()}/0"
+    wakeup = wakeup_at(make_app(nowhere), nowhere)
 
     with caplog.at_level(logging.WARNING):
         wakeup.notify()

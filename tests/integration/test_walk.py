@@ -24,8 +24,10 @@ from tests.support.intake_at_work import CONFIG
 from tests.support.manual_clock import ManualClock
 from tests.support.sources import ROOT
 from worker.delivery.loop import DeliveryLoop
+from worker.delivery.wakeup_reader import WakeupReader
 from worker.intake.loop import Intake
 from worker.intake.stream import Stream
+from worker.process.queues import WAKEUPS
 
 PAGE: Final = (ROOT / "models/README.md").read_text(encoding="utf-8")
 WALK_MAX: Final = 35
@@ -70,6 +72,22 @@ def modules_entered() -> Iterator[list[str]]:
         names += entered
 
 
+def intake_on(engine: Engine, redis: Redis) -> Intake:
+    """Make an intake whose wakeups are sent at once."""
+
+    def notify() -> None:
+        redis.lpush(WAKEUPS, "1")
+
+    return Intake(
+        stream=Stream(redis, consumer="traced"),
+        applier=BatchApplier(engine.begin, DatabaseClock(), parking_window=timedelta(minutes=15)),
+        config=CONFIG,
+        notify=notify,
+        report=lambda _: None,
+        alive=lambda: None,
+    )
+
+
 def test_the_list_is_short():
     assert len(listed()) <= WALK_MAX
 
@@ -90,32 +108,26 @@ def test_a_result_enters_the_modules_of_the_list_and_no_others(
         }
         redis.xadd(STREAM, {"event": json.dumps(event)})
         applied, stop = threading.Event(), threading.Event()
-        intake = Intake(
-            stream=Stream(redis, consumer="traced"),
-            applier=BatchApplier(
-                engine.begin, DatabaseClock(), parking_window=timedelta(minutes=15)
-            ),
-            config=CONFIG,
-            notify=applied.set,
-            report=lambda _: None,
-            alive=lambda: None,
-        )
+        intake = intake_on(engine, redis)
         loop = DeliveryLoop(
             transaction=engine.begin,
             clock=DatabaseClock(),
             settings=delivery_settings(),
             vault=delivery.vault,
         )
+        reader = WakeupReader(redis, wake=applied.set)
         with ExitStack() as opened:  # else a busy machine opens the second one within the walk
             for _ in range(CONNECTIONS):
                 opened.enter_context(engine.connect())
         with modules_entered() as entered:
             thread = threading.Thread(target=intake.run, args=(stop,))
             thread.start()
+            reader.start()
             assert applied.wait(30)
             run = loop.run(lasting=RUN_MAX)
         stop.set()
         thread.join(30)
+        reader.close()
         loop.close()
 
     assert run is not None

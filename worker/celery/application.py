@@ -22,7 +22,7 @@ app.conf.update(configuration(read_settings_for(sys.argv[1:])))
 app.steps["worker"].add("worker.celery.bootsteps:DatabaseCheck")
 app.steps["worker"].add("worker.celery.bootsteps:RedisCheck")
 app.steps["worker"].add("worker.celery.bootsteps:StreamIntake")
-app.steps["worker"].add("worker.celery.bootsteps:TimedDelivery")
+app.steps["worker"].add("worker.celery.bootsteps:WokenDelivery")
 app.steps["worker"].add("worker.celery.bootsteps:MetricsEndpoint")
 app.steps["worker"].add("worker.celery.bootsteps:StatsCollection")
 

@@ -22,7 +22,8 @@ from worker.process.redis_client import check_redis_at_start
 
 if TYPE_CHECKING:  # one kind of worker needs each of them
     from worker.celery.intake_threads import IntakeThreads
-    from worker.delivery.timed_runs import TimedRuns
+    from worker.delivery.run_starter import RunStarter
+    from worker.delivery.wakeup_reader import WakeupReader
     from worker.metrics.collector import StatsCollector
 
 
@@ -91,13 +92,14 @@ class StreamIntake(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery car
     terminate = stop  # cold or warm: another process repeats what is cut off
 
 
-class TimedDelivery(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery carries no types
-    """Keeps deliveries running while Redis is unavailable, if `deliver` is consumed."""
+class WokenDelivery(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery carries no types
+    """Delivers at wakeups, and while Redis is unavailable, if `deliver` is consumed."""
 
     def __init__(self, worker: WorkController, **_newer: object) -> None:
         """Prepare; nothing is connected before `start`."""
         super().__init__(worker)
-        self._runs: TimedRuns | None = None
+        self._runs: RunStarter | None = None
+        self._reader: WakeupReader | None = None
 
     def include_if(self, worker: WorkController) -> bool:
         """Return whether this worker delivers. It does not start if it could call no partner."""
@@ -110,15 +112,24 @@ class TimedDelivery(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ca
         return True
 
     def start(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature
-        """Start to watch."""
-        from worker.delivery.timed_runs import TimedRuns  # noqa: PLC0415 - deliver alone loads it
+        """Start to watch and to listen."""
+        from worker.delivery.run_starter import RunStarter  # noqa: PLC0415 - deliver alone loads it
+        from worker.delivery.wakeup_reader import WakeupReader  # noqa: PLC0415 - as above
 
         process = dependencies.current()
-        self._runs = TimedRuns(process.delivery_loop, wakeup=process.wakeup.notify, lasting=RUN_MAX)
+        self._runs = RunStarter(
+            process.delivery_loop, wakeup=process.wakeup.notify, lasting=RUN_MAX
+        )
         self._runs.start()
+        # A command that is repeated unseen could take a wakeup and lose it.
+        broker = process.open_redis(process.settings.broker_url, retries=0)
+        self._reader = WakeupReader(broker, wake=self._runs.wake)
+        self._reader.start()
 
     def stop(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature
         """Start no more runs; the current one ends as soon as its requests are answered."""
+        if self._reader is not None:
+            self._reader.close()
         if self._runs is not None:
             dependencies.current().delivery_loop.stop()
             self._runs.close()

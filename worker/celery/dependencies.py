@@ -131,7 +131,8 @@ class Dependencies:
     @shared
     def wakeup(self) -> Wakeup:
         """Wakes the delivery processes."""
-        return Wakeup(self.app, self.settings.hint_interval)
+        redis = self.open_redis(self.settings.broker_url, retries=1)
+        return Wakeup(self.app, self.settings.hint_interval, redis=redis)
 
     @shared
     def stream_keys(self) -> StreamKeys:

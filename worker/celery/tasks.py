@@ -27,16 +27,15 @@ _watermark_unknown: Final = Outage(log, "watermark_unknown", "watermark_known")
 def deliver(**_newer: object) -> dict[str, int] | None:
     """Deliver until no notice is due, for about 20 s; if there are more by then, wake up again.
 
-    Returns the counts, which Flower shows, or None if a run was active in this process: that one
-    polls again instead.
+    If a run is active in this process, that one polls again instead. Returns the counts of what
+    ended here since the last task, by wakeups too, which Flower shows; None without any.
     """
     process = dependencies.current()
-    run = process.delivery_loop.run(lasting=RUN_MAX)
-    if run is None:
-        return None
-    if run.more:
+    loop = process.delivery_loop
+    run = loop.run(lasting=RUN_MAX)
+    if run is not None and run.more:
         process.wakeup.notify()
-    return dict(run.counts)
+    return dict(loop.take_totals()) or None
 
 
 @shared_task(name="sweep", ignore_result=True)  # type: ignore[untyped-decorator]  # Celery is published without types

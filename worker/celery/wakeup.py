@@ -1,4 +1,8 @@
-"""Wakes the delivery processes when a notice is due: a Celery message that may get lost.
+"""Wakes the delivery processes when a notice is due. A wakeup may get lost.
+
+It is an element of a list that each delivery process waits at. Celery's message takes longer to
+the first line of its task; it is sent where nobody has taken the wakeup before, because no process
+reads the list.
 
 A thread of its own sends wakeups. So a broker that hangs never delays the intake, and a wakeup that
 comes too soon after the last one is sent when the interval is over instead of being dropped: its
@@ -11,14 +15,23 @@ from datetime import timedelta
 from typing import Final
 
 from celery import Celery
+from redis import Redis
+from redis.exceptions import ResponseError
 
 from worker.process.outage import Outage, reason_of
-from worker.process.queues import DELIVER_QUEUE
+from worker.process.queues import DELIVER_QUEUE, WAKEUPS
 
 log = logging.getLogger(__name__)
 
 _AFTER_FAILURE: Final = timedelta(seconds=1)  # the schedule wakes them once a second anyway
 _CLOSING_MAX: Final = timedelta(seconds=2)
+# One element at most: who takes it sees all that is due by then. It is small and lets Redis free
+# memory, so Redis' memory limit does not apply to it.
+_PUSH: Final = """#!lua flags=allow-oom
+local untaken = redis.call('LLEN', KEYS[1])
+if untaken == 0 then redis.call('LPUSH', KEYS[1], '1') end
+return untaken
+"""
 
 
 def is_waiting(app: Celery, queue: str) -> bool:
@@ -33,11 +46,12 @@ def is_waiting(app: Celery, queue: str) -> bool:
 
 
 class Wakeup:
-    """Sends the task `deliver`, at most once per *interval*. Safe to call from any thread."""
+    """Wakes one delivery process, at most once per *interval*. Safe to call from any thread."""
 
-    def __init__(self, app: Celery, interval: timedelta) -> None:
-        """Prepare; the thread starts with the first wakeup."""
+    def __init__(self, app: Celery, interval: timedelta, *, redis: Redis) -> None:
+        """Prepare; the thread starts with the first wakeup. *redis* is the broker's."""
         self._app = app
+        self._push = redis.register_script(_PUSH)
         self._interval = interval.total_seconds()
         self._pending = threading.Event()
         self._closed = threading.Event()
@@ -72,10 +86,17 @@ class Wakeup:
 
     def _send(self) -> bool:
         try:
-            if not is_waiting(self._app, DELIVER_QUEUE):
+            if not self._is_taken() and not is_waiting(self._app, DELIVER_QUEUE):
                 self._app.send_task("deliver", ignore_result=True)
         except Exception as error:  # noqa: BLE001 - a wakeup may get lost, its thread must survive
             self._outage.failed(reason_of(error))
             return False
         self._outage.over()
         return True
+
+    def _is_taken(self) -> bool:
+        """Put a wakeup on the list. Returns False if the one before is still there."""
+        try:
+            return not self._push([WAKEUPS])
+        except ResponseError:  # a key of another type; what is wrong with Redis Celery finds, too
+            return False

@@ -102,6 +102,7 @@ class DeliveryLoop:
         self._running = threading.Lock()
         self._ended_at = monotonic()  # the last run; before the first one, the start of the process
         self._left_more = False
+        self._totals = _Totals()
         self._closed = False
         self._schedule = DeliverySchedule()  # only the thread that holds `_running` replaces it
         # Set by other threads and by signal handlers: plain booleans, since no lock is safe there.
@@ -136,7 +137,20 @@ class DeliveryLoop:
         more = self._left_more = more or self._is_woken
         if counts:
             log.debug(DELIVERY_RUN, extra={**counts, "more": more})
+            self._totals.add(counts)
         return DeliveryRun(counts, more)
+
+    def wake(self) -> bool:
+        """Make a run that is going on poll again. Returns False if none is. Any thread."""
+        self._wakeup_pending = True
+        if not self._running.locked():
+            return False
+        self._dispatch.interrupt()
+        return True
+
+    def take_totals(self) -> Mapping[str, int]:
+        """Return the counts of all runs that ended since the last time. Any thread."""
+        return self._totals.take()
 
     @property
     def _stop_seconds(self) -> float:
@@ -297,6 +311,23 @@ class DeliveryLoop:
             recording=self._recorder.is_recording,
             results=self._recorder.has_waiting or self._dispatch.has_late,
         )
+
+
+class _Totals:
+    """The counts of runs that ended, until they are taken. Any thread."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def add(self, counts: Counter[str]) -> None:
+        with self._lock:
+            self._counts += counts
+
+    def take(self) -> Counter[str]:
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+        return counts
 
 
 def _count(counts: Counter[str], **more: int) -> None:

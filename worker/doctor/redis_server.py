@@ -14,7 +14,7 @@ from worker.doctor.finding import Finding, doubtful, ok, wrong
 from worker.doctor.publishing import PUBLISHING
 from worker.metrics.redis_stats import collect_stream_stats
 from worker.process.cluster_client import UnusableRedis
-from worker.process.queues import DEAD_LETTERS, DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
+from worker.process.queues import DEAD_LETTERS, DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE, WAKEUPS
 from worker.process.redis_errors import redis_problem
 from worker.process.stream_keys import KEYS as DEFAULT_KEYS
 from worker.process.stream_keys import StreamKeys
@@ -122,7 +122,7 @@ def _version(facts: Mapping[str, Any], part: str) -> Finding:
 
 KEYS: Final = "keys"
 BROKER_KEYS: Final[Mapping[str, str]] = {
-    **dict.fromkeys((DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE, DEAD_LETTERS), "list"),
+    **dict.fromkeys((DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE, WAKEUPS, DEAD_LETTERS), "list"),
     "unacked": "hash",
     "unacked_index": "zset",
 }

@@ -8,6 +8,9 @@ SWEEP_QUEUE: Final = "sweep"
 TICKETS_QUEUE: Final = "tickets"  # events of publishers that use Celery
 DEFAULT_QUEUE: Final = "celery"  # where a task goes whose sender names no queue
 
+# A list with an element while something is due that no deliverer knows of: it wakes one of them.
+WAKEUPS: Final = "slipway.wakeups"
+
 # Messages that were no wakeup of ours, the newest first, each as an object with `queue`, `reason`,
 # `bytes` (its size) and `message` (its beginning; bytes that are not UTF-8 as \xff).
 DEAD_LETTERS: Final = "slipway.dead"

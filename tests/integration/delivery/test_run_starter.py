@@ -1,4 +1,4 @@
-"""Without wakeups a deliverer starts its own runs; with them it leaves that to the tasks."""
+"""A deliverer starts its own runs: at a wakeup, and without any while no task arrives either."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,21 +12,22 @@ from producers.simulation.partner import Respond, Rule
 from tests.support.delivery_setup import LATE, RUN_MAX, received
 from tests.support.wait import eventually, pause
 from worker.delivery.loop import DeliveryLoop
-from worker.delivery.timed_runs import TimedRuns
+from worker.delivery.run_starter import RunStarter
 
 SOON = timedelta(milliseconds=300)
 SHORT = timedelta(milliseconds=400)
+NEVER = timedelta(days=1)
 
 
 @contextmanager
-def timed_runs(
+def run_starter(
     loop: DeliveryLoop,
     *,
     lasting: timedelta = SHORT,
     idle_max: timedelta = SOON,
     wakeup: Callable[[], None] = lambda: None,
-) -> Iterator[TimedRuns]:
-    runs = TimedRuns(loop, wakeup=wakeup, lasting=lasting, idle_max=idle_max)
+) -> Iterator[RunStarter]:
+    runs = RunStarter(loop, wakeup=wakeup, lasting=lasting, idle_max=idle_max)
     runs.start()
     try:
         yield runs
@@ -38,7 +39,7 @@ def timed_runs(
 def test_what_falls_due_is_sent_without_wakeups(delivery, partner, acme):
     loop = delivery.delivery_loop()
 
-    with timed_runs(loop):
+    with run_starter(loop):
         delivery.publish(acme, ("ticket_win", "first"))
         eventually(lambda: len(received(partner)) == 1)
         eventually(lambda: loop.idle_for() > timedelta())
@@ -46,7 +47,43 @@ def test_what_falls_due_is_sent_without_wakeups(delivery, partner, acme):
         eventually(lambda: len(received(partner)) == 2)
 
 
-def test_while_wakeups_arrive_it_starts_no_run_and_runs_no_query(delivery, engine):
+def test_a_wakeup_starts_a_run_at_once_and_its_counts_wait_for_the_next_task(
+    delivery, partner, acme
+):
+    """Flower shows what a task returns, so what was delivered without one is not missing there."""
+    loop = delivery.delivery_loop()
+
+    with run_starter(loop, lasting=RUN_MAX, idle_max=NEVER) as runs:
+        delivery.publish(acme, ("ticket_win", "first"))
+        runs.wake()
+        eventually(lambda: len(received(partner)) == 1)
+        eventually(lambda: loop.idle_for() > timedelta())
+        delivery.publish(acme, ("ticket_win", "second"))
+        runs.wake()
+        eventually(lambda: len(received(partner)) == 2)
+
+    assert loop.take_totals() == {"claimed": 2, "delivered": 2}
+    assert loop.take_totals() == {}
+
+
+def test_a_wakeup_during_a_run_makes_that_one_poll_again(delivery, partner, acme):
+    partner.behave(Rule(LATE, ticket_id="slow"))
+    delivery.publish(acme, ("ticket_win", "slow"))
+    loop = delivery.delivery_loop(partner_timeout=RUN_MAX)
+
+    with run_starter(loop, lasting=RUN_MAX, idle_max=NEVER) as runs:
+        runs.wake()
+        eventually(lambda: len(received(partner)) == 1)
+        delivery.publish(acme, ("ticket_win", "swift"))
+        runs.wake()
+        eventually(lambda: len(received(partner)) == 2)
+        partner.answer_now()
+        eventually(lambda: loop.idle_for() > timedelta())
+
+    assert loop.take_totals() == {"claimed": 2, "delivered": 2}
+
+
+def test_while_tasks_arrive_it_starts_no_run_and_runs_no_query(delivery, engine):
     queried_by: set[str] = set()
 
     @contextmanager
@@ -58,7 +95,7 @@ def test_while_wakeups_arrive_it_starts_no_run_and_runs_no_query(delivery, engin
     now, step = [0.0], SOON.total_seconds() / 6
     loop = delivery.delivery_loop(transaction=noted, monotonic=lambda: now[0])
 
-    with timed_runs(loop):
+    with run_starter(loop):
         for _ in range(30):
             now[0] += step
             loop.run(lasting=RUN_MAX)  # a task, each time a wakeup comes
@@ -74,7 +111,7 @@ def test_a_run_that_leaves_more_to_do_is_followed_by_another_at_once(delivery, p
     idle_max, wakeups = timedelta(seconds=2), list[float]()
     began = time.monotonic()
 
-    with timed_runs(
+    with run_starter(
         delivery.delivery_loop(in_flight_max=1),
         idle_max=idle_max,
         wakeup=lambda: wakeups.append(time.monotonic()),
@@ -90,7 +127,7 @@ def test_closing_ends_the_run_with_its_calls_and_begins_no_other(delivery, partn
     delivery.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
     loop = delivery.delivery_loop(partner_timeout=RUN_MAX)
 
-    with timed_runs(loop, lasting=RUN_MAX):
+    with run_starter(loop, lasting=RUN_MAX):
         eventually(lambda: len(received(partner)) == 1)
         loop.stop()
         partner.answer_now()
