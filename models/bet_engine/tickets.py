@@ -24,7 +24,8 @@ FIND_ID: Final = text("""
           ORDER BY t.id DESC LIMIT 1)
     ) AS candidate ORDER BY place LIMIT 1
 """)
-_FACTS = "t.ticket_id, t.status, t.result, t.details, t.amounts, t.created_at, t.changed_at"
+_FACTS = """t.ticket_id, t.status, t.result, t.details, t.amounts, t.created_at,
+           greatest(t.changed_at, t.closed_at) AS changed_at"""
 READ: Final = text(f"SELECT {_FACTS} FROM ticket t WHERE t.id = :id")  # noqa: S608 - constant
 # Newest first. Two statements, because each has its index: `ticket_newest`, on `-id`, and
 # `ticket_of_player`.

@@ -187,7 +187,7 @@ def _ticket_fact(
         ),
         cancelled_by=ticket.cancelled_by,
         created_at=_stored(ticket.created_at),
-        changed_at=_stored(ticket.changed_at),
+        changed_at=max(filter(None, (_stored(ticket.changed_at), ticket.closed_at))),
         close_delay=operator.close_delay,
         operator_disabled_at=operator.disabled_at,
         operator_ended_at=operator.ended_at,

@@ -61,6 +61,7 @@ class NewNotice(NamedTuple):
 
 
 _NOT_IN_ROW = frozenset({"new_notices", "_loaded"})
+_BY_RECEIPTS = frozenset({"unfinished", "close_due_at"})
 
 
 @dataclass(slots=True)
@@ -107,6 +108,12 @@ class TicketState:
         return _values(self) != self._loaded
 
     @property
+    def has_news(self) -> bool:
+        """Whether more of its row changed than what a receipt of its partner changes."""
+        known = zip(_NAMES, _values(self), self._loaded, strict=True)
+        return any(now != before for name, now, before in known if name not in _BY_RECEIPTS)
+
+    @property
     def needs_head(self) -> bool:
         """Whether its oldest unfinished notice is to be its head: not while it is on hold."""
         return self.unfinished > 0 and self.on_hold_at is None
@@ -144,7 +151,8 @@ class TicketState:
 
 
 # Dicts are replaced, never changed in place: nearly always their identity settles the comparison.
-_values = attrgetter(*(each.name for each in fields(TicketState) if each.name not in _NOT_IN_ROW))
+_NAMES = tuple(each.name for each in fields(TicketState) if each.name not in _NOT_IN_ROW)
+_values = attrgetter(*_NAMES)
 
 
 def stated(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,7 @@ RECORD_SUCCESSES = text(f"""
           FROM delivered
             ON CONFLICT (notice, claim) DO NOTHING)
     UPDATE ticket t
-       SET unfinished = t.unfinished - 1, changed_at = :now,
+       SET unfinished = t.unfinished - 1,
            close_due_at = CASE
                WHEN delivered.action IN ({_RESULTS}) AND t.status = 'resulted'
                     AND t.generation = delivered.generation AND delivered.repeat = 0

@@ -37,7 +37,7 @@ END_UNWANTED: Final = text(f"""
                max(generation) FILTER (WHERE action IN ({_RESULTS})) AS result
           FROM ended GROUP BY ticket)
     UPDATE ticket t
-       SET unfinished = t.unfinished - done.notices, changed_at = :now,
+       SET unfinished = t.unfinished - done.notices,
            close_due_at = CASE
                WHEN t.status = 'resulted' AND t.generation = done.result
                THEN greatest(CAST(:now AS timestamptz), t.held_until)

@@ -32,7 +32,7 @@ _TRACE_OF_RESULT: Final = f"""SELECT n.traceparent FROM notice n
 _CLOSE: Final = f""",
     closed AS (
         UPDATE ticket t
-           SET status = 'closed', closed_at = :now, close_due_at = NULL, changed_at = :now,
+           SET status = 'closed', closed_at = :now, close_due_at = NULL,
                notices = t.notices + CASE WHEN {_IS_NOTIFIED} THEN 1 ELSE 0 END,
                unfinished = t.unfinished + CASE WHEN {_IS_NOTIFIED} THEN 1 ELSE 0 END
           FROM due, operator o

@@ -128,6 +128,8 @@ class Ticket(SQLModel, table=True):
     draw: str | None = None  # the one draw a lottery ticket takes part in (H11)
     details: dict[str, Any] = Field(default_factory=dict, sa_column=json_column())
     created_at: datetime | None = Field(default=None, sa_column=timestamp_column(default_now=True))
+    # By an event or a person. What its partner received and its close have times of their own, and
+    # those updates leave alone what stands from `details` on: WAL holds no details for them.
     changed_at: datetime | None = Field(default=None, sa_column=timestamp_column(default_now=True))
     # When what identifies its player was blanked (rule 25).
     erased_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))

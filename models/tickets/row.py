@@ -170,6 +170,7 @@ UPDATED: Final = ", ".join(
     [
         "id int8",
         *(f"{column.name} {column.type}" for column in STATE_COLUMNS),
+        "news bool",
         "over bool",
         "filled jsonb",
         "amended jsonb",
@@ -177,10 +178,11 @@ UPDATED: Final = ", ".join(
 )
 
 
-def updated_row(ticket: TicketState) -> dict[str, Any]:
-    """Return the values of `UPDATED`."""
+def updated_row(ticket: TicketState, *, news: bool) -> dict[str, Any]:
+    """Return the values of `UPDATED`. *news*: more of it changes than what its partner received."""
     row: dict[str, Any] = dict(zip(_UPDATED, _values_updated(ticket), strict=True))
     row["id"] = ticket.id
+    row["news"] = news
     row["over"] = ticket.is_over
     row["filled"] = ticket.filled
     row["amended"] = ticket.amended

@@ -31,7 +31,7 @@ TICKETS = CopyIn("ticket", INSERTED)
 
 UPDATE_TICKETS = text(f"""
     UPDATE ticket t
-       SET {ASSIGNMENTS}, changed_at = :now,
+       SET {ASSIGNMENTS}, changed_at = CASE WHEN r.news THEN :now ELSE t.changed_at END,
            cancelled_at = CASE WHEN NOT r.over THEN NULL
                                WHEN t.status = 'cancelled' THEN coalesce(t.cancelled_at, :now)
                                ELSE :now END,
@@ -114,8 +114,12 @@ class TicketChange(NamedTuple):
 def save_changes(connection: Connection, changes: Sequence[TicketChange], *, now: datetime) -> bool:
     """Write *changes*. Returns True if a new notice is due now, so that deliverers should look."""
     notices, due = _notice_rows(changes, now)
-    changed = [change.ticket for change in changes if _is_row_changed(change)]
-    _execute(connection, UPDATE_TICKETS, [updated_row(ticket) for ticket in changed], now)
+    changed = [
+        updated_row(change.ticket, news=bool(change.decided) or change.ticket.has_news)
+        for change in changes
+        if _is_row_changed(change)
+    ]
+    _execute(connection, UPDATE_TICKETS, changed, now)
     _save_events(connection, changes, now)
     NOTICES.write(connection, notices)
     return due

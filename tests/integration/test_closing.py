@@ -1,14 +1,18 @@
 """The clock: it starts with the delivery of the result, and ends in one `ticket_closed`."""
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
 
+from models.bet_engine.access import Caller
+from models.bet_engine.tickets import list_tickets
+from models.history import load_histories
 from models.notices import pam
 from models.outbox.values import RetryLater
 from models.vocabulary import Action
-from tests.support.harness import AMOUNTS, CLOSE_DELAY, LEASE
+from tests.support.harness import AMOUNTS, CLOSE_DELAY, LEASE, OPERATOR
 
 MOMENT = timedelta(microseconds=1)
 HOUR = timedelta(hours=1)
@@ -41,6 +45,37 @@ def test_what_is_not_delivered_is_never_closed(harness, records):
 
     assert harness.close_due() == 0
     assert records.standing() == "resulted/won"
+
+
+def test_a_ticket_changes_as_it_is_settled_and_closed_and_not_as_its_partner_receives_that(
+    harness, records, engine
+):
+    """A receipt changes what the partner knows. It has a time of its own, and so has the close."""
+    caller = Caller(operator=1, code=OPERATOR, protocol="pam", zone=ZoneInfo("UTC"))
+    settled = harness.now
+
+    def updated() -> str:
+        with engine.connect() as connection:
+            (shown,) = list_tickets(connection, caller, limit=1)
+            (history,) = load_histories(connection, "T", operator=OPERATOR)
+        assert f"{history.ticket.changed_at:%Y-%m-%dT%H:%M:%S.%f}" == shown.updated
+        return shown.updated
+
+    harness.say("ticket_win")
+    harness.deliver(RetryLater(HOUR))
+    harness.wait(HOUR)
+    harness.deliver()  # as `record` does it, after a failure
+    assert records.ticket().changed_at == settled
+    harness.wait(CLOSE_DELAY)
+    before = updated()
+    assert harness.close_due() == 1
+    closed = harness.now
+    harness.wait(HOUR)
+    harness.deliver()  # as the fast path does it
+
+    assert records.ticket().unfinished == 0
+    assert before == f"{settled:%Y-%m-%dT%H:%M:%S.%f}"
+    assert updated() == f"{closed:%Y-%m-%dT%H:%M:%S.%f}"
 
 
 @pytest.mark.usefixtures("delivered")

@@ -24,6 +24,7 @@ from models.operators.interventions import Person
 from models.platform.encryption import Vault
 from models.settings.settings import Settings
 from tests.support import celery_process, databases
+from tests.support.manifests import postgres_settings
 from tests.support.procfile_processes import command_of
 from tests.support.wait import eventually
 from worker.local.servers import Servers, embedded_servers
@@ -35,6 +36,7 @@ STARTING_MAX = timedelta(seconds=60)
 NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: where nothing is to be delivered
 EMPTY = text("""
     TRUNCATE ticket, ticket_event, notice, delivery_attempt, rejected_input""")
+ACCEPTED = text("SELECT enumvals FROM pg_settings WHERE name = :name")
 EMPTY_TRIES = 5
 CONSUMERS_MAX = 16
 
@@ -200,7 +202,10 @@ def _process(
 
 @contextmanager
 def open_environment(*, room: int = 0) -> Iterator[BenchEnvironment]:
-    """Start the servers, with fsync; all is gone at the end. *room*: bytes that must be free."""
+    """Start the servers, with fsync and compose's settings of PostgreSQL; all is gone at the end.
+
+    *room*: bytes that must be free.
+    """
     free = shutil.disk_usage(tempfile.gettempdir()).free
     if free < room:
         raise SystemExit(
@@ -212,6 +217,7 @@ def open_environment(*, room: int = 0) -> Iterator[BenchEnvironment]:
         embedded_servers(durable=True) as servers,
         ExitStack() as stay,
     ):
+        _set_up(servers.database_url)
         yield BenchEnvironment(
             servers=servers,
             folder=Path(folder),
@@ -220,3 +226,15 @@ def open_environment(*, room: int = 0) -> Iterator[BenchEnvironment]:
             stay=stay,
             pending={},
         )
+
+
+def _set_up(database_url: str) -> None:
+    """Give PostgreSQL the settings of compose; one that was built without lz4 has pglz."""
+    engine = open_engine(database_url, application_name="load", pool_size=1)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for name, value in postgres_settings().items():
+            accepted = connection.execute(ACCEPTED, {"name": name}).scalar_one()
+            given = value if accepted is None or value in accepted else "on"
+            connection.execute(text(f"ALTER SYSTEM SET {name} = '{given}'"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    engine.dispose()

@@ -20,7 +20,7 @@ BARE = text("""
          ORDER BY close_due_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED),
     closed AS (
         UPDATE ticket t
-           SET status = 'closed', closed_at = :now, close_due_at = NULL, changed_at = :now,
+           SET status = 'closed', closed_at = :now, close_due_at = NULL,
                notices = 2, unfinished = 1
           FROM due WHERE t.id = due.id
      RETURNING t.id, t.ticket_id),

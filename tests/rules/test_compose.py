@@ -13,7 +13,13 @@ import yaml
 from redis.exceptions import NoPermissionError
 
 from tests.support.free_port import free_port
-from tests.support.manifests import COMPOSE, cluster, compose, example_secrets
+from tests.support.manifests import (
+    COMPOSE,
+    cluster,
+    compose,
+    example_secrets,
+    postgres_settings,
+)
 from tests.support.procfile_processes import LINES
 from tests.support.sources import ROOT
 from tests.support.wait import eventually
@@ -96,6 +102,21 @@ def test_only_the_partner_s_network_is_a_partner_s_network():
     for name in ("console", "deliver"):
         given = compose()["services"][name]["environment"]
         assert given["SLIPWAY_PARTNER_NETWORKS"] == network["subnet"]
+
+
+def test_postgresql_takes_the_settings_that_the_page_names(tmp_path: Path):
+    """Debian's, which is built with lz4 as the image is."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if not programs:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    page = (ROOT / "deploy/README.md").read_text(encoding="utf-8")
+    (tmp_path / "postgresql.conf").touch()
+
+    for name, value in postgres_settings().items():
+        question = [str(programs[-1]), "-C", name, "-D", str(tmp_path), f"--{name}={value}"]
+        shown = subprocess.run(question, capture_output=True, text=True, check=False)
+        assert shown.returncode == 0, shown.stderr
+        assert f"| `{name}` | `{value}` |" in page
 
 
 def test_every_user_of_redis_is_one_of_the_rules():

@@ -131,3 +131,10 @@ def compose() -> Document:
     document = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
     assert isinstance(document, dict)
     return document
+
+
+def postgres_settings() -> dict[str, str]:
+    """Return the settings that compose starts PostgreSQL with."""
+    program, *settings = compose()["services"]["postgres"]["command"]
+    assert program == "postgres"
+    return dict(setting.removeprefix("--").split("=") for setting in settings)
