@@ -1,7 +1,6 @@
 """The gateway's probes, and the one shape of its errors."""
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -13,7 +12,7 @@ from sqlalchemy import text
 from producers.gateway.app import build_app
 from tests.support.closed_port import closed_port
 from tests.support.plain_settings import plain_settings
-from tests.support.wait import eventually
+from tests.support.web_servers import web_server
 
 Gateway = Callable[[str, str], httpx.Client]
 
@@ -24,18 +23,9 @@ def gateway() -> Iterator[Gateway]:
 
         def connected(database_url: str, redis_url: str) -> httpx.Client:
             settings = plain_settings(database_url=database_url, redis_url=redis_url)
-            server = uvicorn.Server(
-                uvicorn.Config(build_app(settings), port=0, ws="none", log_config=None)
-            )
-            thread = threading.Thread(target=server.run)
-            thread.start()
-            endings.callback(thread.join, 10)
-            endings.callback(setattr, server, "should_exit", True)  # noqa: FBT003 - setattr's value
-            eventually(lambda: server.started)
-            port = server.servers[0].sockets[0].getsockname()[1]
-            return endings.enter_context(
-                httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
-            )
+            config = uvicorn.Config(build_app(settings), port=0, ws="none", log_config=None)
+            address = endings.enter_context(web_server(config))
+            return endings.enter_context(httpx.Client(base_url=address, timeout=30))
 
         yield connected
 

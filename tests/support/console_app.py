@@ -9,7 +9,6 @@ console.support.act("/tickets/1/hold", reason="asked by the partner")   # follow
 import re
 import secrets
 import ssl
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -26,12 +25,11 @@ from models.platform.clock import DatabaseClock
 from models.settings.settings import Settings
 from models.users import Role, add_user
 from tests.support.plain_http import ANSWER_SECONDS_MAX, NO_AUTHORITIES
-from tests.support.wait import eventually
+from tests.support.web_servers import web_server
 from worker.console.app import add_pages, build_app
 from worker.console.limits import ConsoleLimits
 from worker.console.people import SESSION_COOKIE
 
-STOPPING_SECONDS = 60.0
 PLAIN_PAGE = "/history"  # for every role, and of one query; the overview asks some twenty
 PERSON = Person("test", "needed")
 
@@ -229,15 +227,8 @@ def serving_console(
         proxy_headers=False,  # as in the Procfile, as is the next one
         h11_max_incomplete_event_size=262144,
     )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        eventually(lambda: server.started)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(STOPPING_SECONDS)
+    with web_server(config) as address:
+        yield address
 
 
 def add_console_users(engine: Engine) -> dict[Role, str]:

@@ -1,7 +1,6 @@
 """A gateway on a port of its own, with operators that sign and publishers that hold keys."""
 
 import json
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -26,11 +25,10 @@ from producers.gateway.limits import Limits
 from tests.support.harness import SLIP, Harness
 from tests.support.manual_clock import ManualClock
 from tests.support.plain_http import NO_AUTHORITIES
-from tests.support.wait import eventually
+from tests.support.web_servers import web_server
 
 SECRET = "12345ABCDE-not-the-sample-s"
 SEAL = text("UPDATE operator SET secret = :sealed, timezone = :zone WHERE code = :code")
-STOPPING_SECONDS = 60.0
 
 
 @contextmanager
@@ -39,15 +37,8 @@ def serving(settings: Settings, limits: Limits | None = None) -> Iterator[str]:
     config = uvicorn.Config(
         build_app(settings, limits), port=0, ws="none", log_config=None, server_header=False
     )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        eventually(lambda: server.started)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(STOPPING_SECONDS)
+    with web_server(config) as address:
+        yield address
 
 
 @dataclass
