@@ -122,10 +122,18 @@ def classify(
     unanswered. Rejected: dead, but a discard goes on (rule 10). When the time for attempts is over:
     dead, with the last problem.
     """
-    attempt = _classified(claim, result, took=took, partner=partner, policy=policy, chance=chance)
+    attempt = _classified(
+        claim,
+        result,
+        took=took,
+        partner=partner,
+        policy=policy,
+        chance=chance,
+        remote_address=remote_address,
+    )
     if by_proxy and remote_address is not None:
         attempt = replace(attempt, remarks={**(attempt.remarks or {}), BY_PROXY: True})
-    return replace(attempt, sent_at=claim.claimed_at, remote_address=remote_address)
+    return attempt
 
 
 def _classified(
@@ -136,40 +144,69 @@ def _classified(
     partner: Partner,
     policy: RetryPolicy,
     chance: float,
+    remote_address: str | None,
 ) -> Attempt:
     match result:
         case HttpResponse():
-            locked_out = certificate_problem(result)
-            meaning = (
-                NotNow(locked_out)
-                if locked_out
-                else ADAPTERS[partner.protocol].interpret(claim, partner, result)
-            )
-            is_plain = _is_plain_success(meaning)
-            retry_after = read_retry_after(result.retry_after, now=claim.claimed_at + took)
-            return Attempt(
-                claim=claim,
-                verdict=_verdict(
-                    claim, meaning, retry_after=retry_after, policy=policy, chance=chance
-                ),
+            return _answered(
+                claim,
+                result,
                 took=took,
-                http_status=result.status,
-                problem=None if isinstance(meaning, Confirmed) else meaning.problem,
-                answer=_stored_text(result, ANSWER_MAX if is_plain else FAILURE_ANSWER_MAX),
-                remarks=meaning.remarks,
-                retry_after=retry_after,
-                refused=isinstance(meaning, Rejected),
-                response_headers=None
-                if is_plain
-                else kept_headers(result.headers, omitted=result.headers_omitted),
+                partner=partner,
+                policy=policy,
+                chance=chance,
+                remote_address=remote_address,
             )
         case NotReached(problem):
-            return classify_unsent(claim, problem, took=took, policy=policy, chance=chance)
+            unsent = classify_unsent(claim, problem, took=took, policy=policy, chance=chance)
+            return replace(unsent, sent_at=claim.claimed_at, remote_address=remote_address)
         case NoResponse(problem):
-            verdict = _unanswered(claim, problem, policy=policy, chance=chance)
-            return Attempt(claim=claim, verdict=verdict, took=took, problem=problem)
+            return Attempt(
+                claim=claim,
+                verdict=_unanswered(claim, problem, policy=policy, chance=chance),
+                took=took,
+                problem=problem,
+                sent_at=claim.claimed_at,
+                remote_address=remote_address,
+            )
         case _:
             assert_never(result)
+
+
+def _answered(
+    claim: Claim,
+    response: HttpResponse,
+    *,
+    took: timedelta,
+    partner: Partner,
+    policy: RetryPolicy,
+    chance: float,
+    remote_address: str | None,
+) -> Attempt:
+    locked_out = certificate_problem(response)
+    meaning = (
+        NotNow(locked_out)
+        if locked_out
+        else ADAPTERS[partner.protocol].interpret(claim, partner, response)
+    )
+    is_plain = _is_plain_success(meaning)
+    retry_after = read_retry_after(response.retry_after, now=claim.claimed_at + took)
+    return Attempt(
+        claim=claim,
+        verdict=_verdict(claim, meaning, retry_after=retry_after, policy=policy, chance=chance),
+        took=took,
+        http_status=response.status,
+        problem=None if isinstance(meaning, Confirmed) else meaning.problem,
+        answer=_stored_text(response, ANSWER_MAX if is_plain else FAILURE_ANSWER_MAX),
+        remarks=meaning.remarks,
+        retry_after=retry_after,
+        refused=isinstance(meaning, Rejected),
+        response_headers=None
+        if is_plain
+        else kept_headers(response.headers, omitted=response.headers_omitted),
+        sent_at=claim.claimed_at,
+        remote_address=remote_address,
+    )
 
 
 def classify_unsent(
