@@ -46,7 +46,7 @@ BLANK_EVENTS: Final = text(f"""
      WHERE e.ticket = ANY(:tickets)""")  # noqa: S608 - constants of this module
 # A delivered notice without a body and a reason is one that was erased (rule 22).
 BLANK_NOTICES: Final = text(f"""
-    UPDATE notice SET {EMPTY_NOTICE}, reason = NULL WHERE ticket = ANY(:tickets)""")  # noqa: S608 - constants
+    UPDATE notice n SET {EMPTY_NOTICE}, reason = NULL WHERE n.ticket = ANY(:tickets)""")  # noqa: S608 - constants
 BLANK_ATTEMPTS: Final = text(f"""
     UPDATE delivery_attempt a SET {EMPTY_ATTEMPT}, problem = NULL
      WHERE {OF_TICKETS} AND ({ATTEMPT_IS_FULL} OR a.problem IS NOT NULL)""")  # noqa: S608 - constants

@@ -1,15 +1,15 @@
 """Loads the facts of a ticket's history. Reads only."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 from unicodedata import normalize
 
-from sqlalchemy import ColumnElement, Connection, func, true
+from sqlalchemy import ColumnElement, Connection, text, true
 from sqlalchemy.orm import QueryableAttribute, defer
 from sqlmodel import Session, col, select
-from sqlmodel.sql.expression import Select, SelectOfScalar
+from sqlmodel.sql.expression import SelectOfScalar
 
 from models.events.stored import stored_object
 from models.history.values import (
@@ -26,10 +26,10 @@ from models.history.values import (
     TicketFact,
     TicketHistory,
 )
+from models.outbox.attempts import ATTEMPTS
 from models.outbox.repeats import SENT_AGAIN
 from models.tables import (
     Circuit,
-    DeliveryAttempt,
     Intervention,
     Notice,
     Operator,
@@ -45,13 +45,20 @@ T = TypeVar("T")
 TICKETS_MAX: Final = 50  # operators that use the same ticket id
 FACTS_MAX: Final = 500  # of each kind and ticket; the newest
 # Columns that may be large and that no history shows are not read.
-WITHOUT_BODY: Final = defer(cast("QueryableAttribute[str]", Notice.body), raiseload=True)
-_WITHOUT_ANSWER: Final = (
-    defer(cast("QueryableAttribute[str]", DeliveryAttempt.answer), raiseload=True),
-    defer(cast("QueryableAttribute[object]", DeliveryAttempt.response_headers), raiseload=True),
-    defer(cast("QueryableAttribute[str]", DeliveryAttempt.traceparent), raiseload=True),
+WITHOUT_CONTENTS: Final = tuple(
+    defer(cast("QueryableAttribute[object]", column), raiseload=True)
+    for column in (Notice.body, Notice.answer, Notice.remarks)
 )
 _WITHOUT_RAW: Final = defer(cast("QueryableAttribute[bytes]", RejectedInput.raw), raiseload=True)
+# Answers are cut by the database: hundreds of them, of 16,000 characters each, are not read.
+NEWEST_ATTEMPTS: Final = text(f"""
+    SELECT a.notice, a.claim, a.verdict, a.took_ms, a.http_status, a.problem,
+           left(a.answer, {ANSWER_CHARACTERS_MAX}) AS answer, a.recorded_at, a.remarks, a.sent_at,
+           a.remote_address
+      FROM {ATTEMPTS} a
+     WHERE a.notice = ANY(:notices)
+       AND (CAST(:before AS timestamptz) IS NULL OR a.recorded_at < :before)
+     ORDER BY a.recorded_at DESC, a.claim DESC LIMIT :limit""")  # noqa: S608 - constants
 
 
 def load_histories(
@@ -85,15 +92,20 @@ def load_histories(
         ]
 
 
-def select_attempts(
-    *conditions: ColumnElement[bool],
-) -> Select[DeliveryAttempt, Any]:
-    """Select attempts, each with the beginning of its answer; `AttemptFact.of` takes both.
-
-    Answers are cut by the database: hundreds of them, of 16,000 characters each, are not read.
-    """
-    beginning = func.left(DeliveryAttempt.answer, ANSWER_CHARACTERS_MAX)
-    return select(DeliveryAttempt, beginning).options(*_WITHOUT_ANSWER).where(*conditions)
+def load_attempts(
+    session: Session,
+    notices: Sequence[int | None],
+    *,
+    before: datetime | None = None,
+    limit: int = FACTS_MAX,
+) -> defaultdict[int | None, list[AttemptFact]]:
+    """Return the newest attempts of the notices with these ids, the oldest of them first."""
+    parameters = {"notices": list(notices), "before": before, "limit": limit}
+    rows = session.connection().execute(NEWEST_ATTEMPTS, parameters).all()
+    made: defaultdict[int | None, list[AttemptFact]] = defaultdict(list)
+    for row in reversed(rows):
+        made[row.notice].append(AttemptFact.of(row))
+    return made
 
 
 def _history(
@@ -112,11 +124,11 @@ def _history(
     notices = _newest(
         session,
         select(Notice)
-        .options(WITHOUT_BODY)
+        .options(*WITHOUT_CONTENTS)
         .where(Notice.ticket == ticket.id, _is_before(Notice.created_at, before))
         .order_by(col(Notice.number).desc()),
     )
-    attempts = _newest_attempts(session, notices, before)
+    attempts = load_attempts(session, [notice.id for notice in notices], before=before)
     interventions = _newest(
         session,
         select(Intervention)
@@ -139,22 +151,11 @@ def _history(
         interventions=tuple(map(_intervention_fact, interventions)),
         refused=tuple(map(_refused_fact, refused)),
         cut=FACTS_MAX
-        in {len(events), len(notices), len(attempts), len(interventions), len(refused)},
+        in {
+            *(len(events), len(notices), len(interventions), len(refused)),
+            sum(map(len, attempts.values())),
+        },
     )
-
-
-def _newest_attempts(
-    session: Session, notices: Sequence[Notice], before: datetime | None
-) -> list[tuple[DeliveryAttempt, str | None]]:
-    newest_first = (
-        select_attempts(
-            col(DeliveryAttempt.notice).in_([notice.id for notice in notices]),
-            _is_before(DeliveryAttempt.recorded_at, before),
-        )
-        .order_by(col(DeliveryAttempt.recorded_at).desc())
-        .limit(FACTS_MAX)
-    )
-    return [*reversed(session.exec(newest_first).all())]
 
 
 def _is_before(column: object, before: datetime | None) -> ColumnElement[bool]:
@@ -238,13 +239,10 @@ def _event_fact(event: TicketEvent, caused: Sequence[CausedNotice]) -> EventFact
 
 def _notice_facts(
     notices: Sequence[Notice],
-    attempts: Sequence[tuple[DeliveryAttempt, str | None]],
+    attempts: Mapping[int | None, Sequence[AttemptFact]],
     interventions: Sequence[Intervention],
 ) -> tuple[NoticeFact, ...]:
     """Return the notices in the ticket's order, each with its attempts and what it repeats."""
-    made: defaultdict[int | None, list[AttemptFact]] = defaultdict(list)
-    for attempt, answer in attempts:
-        made[attempt.notice].append(AttemptFact.of(attempt, answer))
     originals = {
         (notice.action, notice.generation): notice.number for notice in notices if not notice.repeat
     }
@@ -252,7 +250,7 @@ def _notice_facts(
     return tuple(
         _notice_fact(
             notice,
-            made[notice.id],
+            attempts.get(notice.id, ()),
             original=originals.get((notice.action, notice.generation)) if notice.repeat else None,
             asked_for_by=asked_for.get(notice.number),
         )

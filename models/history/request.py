@@ -31,6 +31,7 @@ from models.notices.request import (
     seamless_request,
     with_trace,
 )
+from models.outbox.attempts import ATTEMPTS
 from models.outbox.values import ANSWER_MAX, FAILURE_ANSWER_MAX
 from models.vocabulary import Action
 
@@ -48,7 +49,7 @@ _SEAMLESS_SIGNATURE: Final = (
     " base64 -w0)"
 )
 
-ATTEMPT: Final = text("""
+ATTEMPT: Final = text(f"""
     SELECT n.id AS notice, d.claim, o.code AS operator, t.ticket_id, n.action, n.generation,
            n.path, n.body, n.idempotency_key, o.protocol, o.url, o.sign_calls, o.user_agent,
            CASE WHEN o.access_switch_at <= now() THEN o.next_access_facts
@@ -56,16 +57,16 @@ ATTEMPT: Final = text("""
            d.verdict, d.problem, d.http_status, d.took_ms, d.answer, d.remarks, d.sent_at,
            d.remote_address, d.response_headers, d.traceparent, d.recorded_at,
            t.bodies_removed_at, coalesce(t.closed_at, t.cancelled_at) AS ended_at,
-           (SELECT max(e.claim) FROM delivery_attempt e
+           (SELECT max(e.claim) FROM {ATTEMPTS} e
              WHERE e.notice = d.notice AND e.claim < d.claim) AS claim_before,
-           (SELECT min(e.claim) FROM delivery_attempt e
+           (SELECT min(e.claim) FROM {ATTEMPTS} e
              WHERE e.notice = d.notice AND e.claim > d.claim) AS claim_after
-      FROM delivery_attempt d
+      FROM {ATTEMPTS} d
       JOIN notice n ON n.id = d.notice
       JOIN ticket t ON t.id = n.ticket
       JOIN operator o ON o.id = n.operator
      WHERE d.notice = :notice AND (CAST(:claim AS int) IS NULL OR d.claim = :claim)
-     ORDER BY d.claim DESC LIMIT 1""")
+     ORDER BY d.claim DESC LIMIT 1""")  # noqa: S608 - a constant
 
 
 @dataclass(frozen=True, slots=True)

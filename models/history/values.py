@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
+from sqlalchemy import Row
+
 from models.events.stored import stored_object
 from models.platform.durations import format_duration
-from models.tables import DeliveryAttempt, Notice
+from models.tables import Notice
 from models.vocabulary import Action, NoticeEnd, Outcome, Result, Status
 
 _HOUR: Final = timedelta(hours=1)
@@ -156,19 +158,19 @@ class AttemptFact:
     remote_address: str | None = None
 
     @classmethod
-    def of(cls, attempt: DeliveryAttempt, answer: str | None) -> Self:
-        """Return what is shown of *attempt*, with the beginning of its *answer*."""
+    def of(cls, row: Row[Any]) -> Self:
+        """Return what is shown of the attempt in *row*, whose answer is cut."""
         return cls(
-            claim=attempt.claim,
-            verdict=attempt.verdict,
-            took=timedelta(milliseconds=attempt.took_ms),
-            http_status=attempt.http_status,
-            problem=attempt.problem,
-            answer=answer,
-            recorded_at=attempt.recorded_at,
-            remarks=None if attempt.remarks is None else stored_object(attempt.remarks),
-            sent_at=attempt.sent_at,
-            remote_address=None if attempt.remote_address is None else str(attempt.remote_address),
+            claim=row.claim,
+            verdict=row.verdict,
+            took=timedelta(milliseconds=row.took_ms),
+            http_status=row.http_status,
+            problem=row.problem,
+            answer=row.answer,
+            recorded_at=row.recorded_at,
+            remarks=None if row.remarks is None else stored_object(row.remarks),
+            sent_at=row.sent_at,
+            remote_address=None if row.remote_address is None else str(row.remote_address),
         )
 
 

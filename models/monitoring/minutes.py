@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from models.operators.listing import unknown_operator
+from models.outbox.attempts import ATTEMPTS
 from models.platform.clock import floor_to
 
 MINUTE: Final = timedelta(minutes=1)
@@ -30,9 +31,10 @@ LOCK_PROGRESS: Final = text(f"{_PROGRESS} FOR NO KEY UPDATE SKIP LOCKED")
 ADVANCE: Final = text("""
     UPDATE plot_progress SET minutes_since = :since, minutes_until = :until WHERE id = 1""")
 
-# Operator by operator, by the index `delivery_attempt_recent`: what a minute holds, and no more.
+# Operator by operator, by the indexes `delivery_attempt_recent` and `notice_taken`: what a minute
+# holds, and no more.
 # The latency is that of requests that were made, as in `models.monitoring.operators`.
-STORE_MINUTE: Final = text("""
+STORE_MINUTE: Final = text(f"""
     WITH computed AS (
         SELECT o.id, m.attempts, m.delivered, m.latencies
           FROM operator o CROSS JOIN LATERAL (
@@ -40,7 +42,7 @@ STORE_MINUTE: Final = text("""
                       count(*) FILTER (WHERE a.verdict = 'delivered') AS delivered,
                       percentile_disc(ARRAY[0.5, 0.99, 1]) WITHIN GROUP (ORDER BY a.took_ms)
                           FILTER (WHERE a.http_status IS NOT NULL OR a.took_ms > 0) AS latencies
-                 FROM delivery_attempt a
+                 FROM {ATTEMPTS} a
                 WHERE a.operator = o.id AND a.recorded_at >= :minute
                   AND a.recorded_at < CAST(:minute AS timestamptz) + interval '1 minute') m
          WHERE m.attempts > 0)
@@ -49,7 +51,7 @@ STORE_MINUTE: Final = text("""
       FROM computed
         ON CONFLICT (operator, minute) DO UPDATE
        SET delivered = excluded.delivered, failed = excluded.failed, p50_ms = excluded.p50_ms,
-           p99_ms = excluded.p99_ms, max_ms = excluded.max_ms""")
+           p99_ms = excluded.p99_ms, max_ms = excluded.max_ms""")  # noqa: S608 - a constant
 # By the key, operator by operator too: one minute comes, so the few oldest may go.
 REMOVE_OLD: Final = text("""
     WITH old AS MATERIALIZED (

@@ -8,12 +8,20 @@ from sqlalchemy import Connection, Row, text
 
 from models.operators.listing import LISTED_MAX, unknown_operator
 from models.outbox.admission import CALLS_IN_FLIGHT
+from models.outbox.attempts import first_attempts
 from models.outbox.causes import Cause, cause_of
 from models.outbox.undelivered import OLDEST_UNDELIVERED, UNDELIVERED_MAX
 
 WINDOW: Final = timedelta(minutes=5)  # of the last attempts
 COUNTED_MAX: Final = 100_000  # notices, per operator
 ATTEMPTS_MAX: Final = 10_000  # the last ones, per operator
+
+_NEWEST: Final = "ORDER BY a.recorded_at DESC LIMIT :attempts_max"
+_RECENT_ATTEMPTS: Final = first_attempts(
+    "a.verdict, a.took_ms, a.http_status, a.recorded_at",
+    "a.operator = o.id AND a.recorded_at > :since",
+    _NEWEST,
+)
 
 # Every read is bounded and ordered by the index it uses, so that this may run on a database in
 # trouble.
@@ -44,11 +52,9 @@ HEALTH: Final = text(f"""
                   percentile_disc(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY attempt.took_ms)
                       FILTER (WHERE attempt.http_status IS NOT NULL OR attempt.took_ms > 0)
                       AS latencies
-             FROM (SELECT a.verdict, a.took_ms, a.http_status FROM delivery_attempt a
-                    WHERE a.operator = o.id AND a.recorded_at > :since
-                    ORDER BY a.recorded_at DESC LIMIT :attempts_max) attempt) recent
+             FROM (SELECT * FROM {_RECENT_ATTEMPTS} a {_NEWEST}) attempt) recent
      WHERE CASE WHEN CAST(:code AS text) IS NULL THEN o.ended_at IS NULL ELSE o.code = :code END
-     ORDER BY o.code LIMIT :limit""")  # noqa: S608 - a constant
+     ORDER BY o.code LIMIT :limit""")  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)

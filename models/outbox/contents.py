@@ -9,15 +9,18 @@ from typing import Final
 
 from models.outbox.values import BY_PROXY, Attempt
 
-NOTICE_CONTENTS: Final = ("body", "path")
+NOTICE_CONTENTS: Final = ("body", "path", "answer", "remarks")  # and of the call that it keeps
 ATTEMPT_CONTENTS: Final = ("answer", "remarks", "response_headers")
 
-# Of a notice `n`, and of an attempt `a`. Whose address was connected to is a fact.
-EMPTY_NOTICE: Final = "body = '', path = ''"
-NOTICE_IS_FULL: Final = "(n.body <> '' OR n.path <> '')"
-EMPTY_ATTEMPT: Final = f"""answer = NULL, response_headers = NULL,
-           remarks = CASE WHEN a.remarks -> '{BY_PROXY}' IS NOT NULL
-                          THEN jsonb_build_object('{BY_PROXY}', a.remarks -> '{BY_PROXY}') END"""
+# Whose address was connected to is a fact.
+_EMPTY_RESPONSE: Final = f"""answer = NULL,
+           remarks = CASE WHEN {{0}}.remarks -> '{BY_PROXY}' IS NOT NULL THEN
+                          jsonb_build_object('{BY_PROXY}', {{0}}.remarks -> '{BY_PROXY}') END"""
+# Of a notice `n`, and of a row `a` of `delivery_attempt`.
+EMPTY_NOTICE: Final = f"body = '', path = '', {_EMPTY_RESPONSE.format('n')}"
+NOTICE_IS_FULL: Final = """(n.body <> '' OR n.path <> ''
+            OR num_nonnulls(n.answer, n.remarks) > 0)"""
+EMPTY_ATTEMPT: Final = f"response_headers = NULL, {_EMPTY_RESPONSE.format('a')}"
 # By an array: the planner cannot know how few they are and might join them with the whole table.
 OF_TICKETS: Final = "a.notice = ANY (ARRAY(SELECT id FROM notice WHERE ticket = ANY(:tickets)))"
 ATTEMPT_IS_FULL: Final = "num_nonnulls(a.answer, a.remarks, a.response_headers) > 0"

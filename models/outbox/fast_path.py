@@ -6,16 +6,17 @@ The rule "record a success" thus exists twice (decision 0011), and both must say
 |----------------------------------------|----------------------------|---------------------------|
 | the notice is unfinished (rule 14)     | CTE `delivered`, its WHERE | `_apply`                  |
 | it ends as delivered, its lease ends   | CTE `delivered`, its SET   | `SentNotice.finish`       |
+| it keeps the call that delivered it    | CTE `delivered`, its SET   | `SentNotice.keep`         |
 | the ticket has one notice less to send | SET `unfinished`           | `deliver`                 |
 | a result starts the clock (rule 16)    | SET `close_due_at`         | `deliver`                 |
 | ... but a repeat does not (rule 22)    | SET `close_due_at`         | `deliver`                 |
 | a healthy circuit does not change      | CTE `degraded`             | `CircuitState.on_success` |
-| the attempt is kept                    | CTE `attempt`              | `insert_attempts`         |
 | the next notice becomes the head       | `move_heads`               | `move_heads`              |
 
 Which actions the fast path takes is `affects_clock_only`, which `record.deliver` branches on too.
-Whatever else differs (another lease, a pause to keep, an open circuit) is left to `record`. A test
-records the same attempts both ways and compares the rows.
+Whatever else differs (another lease, a pause to keep, an open circuit, a response with more to keep
+than a notice has columns for) is left to `record`. A test records the same attempts both ways and
+compares the rows.
 """
 
 from collections.abc import Collection, Sequence
@@ -26,6 +27,7 @@ from typing import Any, Final
 from pydantic_core import to_json
 from sqlalchemy import Connection, text
 
+from models.outbox.attempts import call_columns, is_plain
 from models.outbox.notice_rows import move_heads
 from models.outbox.values import Attempt, Delivered
 from models.platform.clock import in_seconds
@@ -52,9 +54,8 @@ _RESULTS: Final = ", ".join(f"'{action}'" for action in sorted(RESULTS))
 RECORD_SUCCESSES = text(f"""
     WITH input AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
-                   notice bigint, claim int, operator int, lease uuid, took_ms int,
-                   http_status int, answer text, remarks jsonb, sent_at timestamptz,
-                   remote_address inet, response_headers jsonb, traceparent text)),
+                   notice bigint, lease uuid, took_ms int, http_status int, answer text,
+                   remarks jsonb, sent_at timestamptz, remote_address inet, traceparent text)),
     locked AS MATERIALIZED (
         SELECT id FROM ticket WHERE id = ANY(:tickets) ORDER BY id FOR NO KEY UPDATE),
     degraded AS MATERIALIZED (
@@ -64,20 +65,15 @@ RECORD_SUCCESSES = text(f"""
     delivered AS (
         UPDATE notice n
            SET ended = 'delivered', ended_at = :now, head = false, tries = n.tries + 1,
-               lease = NULL, leased_until = NULL
+               lease = NULL, leased_until = NULL, took_ms = input.took_ms,
+               http_status = input.http_status, answer = input.answer, remarks = input.remarks,
+               sent_at = input.sent_at, remote_address = input.remote_address,
+               call_traceparent = input.traceparent
           FROM input
          WHERE (SELECT count(*) FROM locked) > 0
            AND n.id = input.notice AND n.lease = input.lease AND n.ended IS NULL
            AND n.quiet_until IS NULL AND n.operator <> ALL (ARRAY(SELECT operator FROM degraded))
-     RETURNING n.ticket, n.action, n.generation, n.repeat, input.*),
-    attempt AS (
-        INSERT INTO delivery_attempt (notice, claim, operator, verdict, took_ms, http_status,
-                                      answer, remarks, sent_at, remote_address,
-                                      response_headers, traceparent, recorded_at)
-        SELECT notice, claim, operator, 'delivered', took_ms, http_status, answer, remarks, sent_at,
-               remote_address, response_headers, traceparent, :now
-          FROM delivered
-            ON CONFLICT (notice, claim) DO NOTHING)
+     RETURNING n.ticket, n.action, n.generation, n.repeat)
     UPDATE ticket t
        SET unfinished = t.unfinished - 1,
            close_due_at = CASE
@@ -110,8 +106,9 @@ def record_successes(
     """Record the simple successes in the caller's transaction; lock the tickets of all attempts.
 
     A success is simple if its notice still has the attempt's lease and no earlier call to wait for,
-    if it leaves its partner's circuit as it is, and if it is the first attempt on its ticket. It is
-    not if the batch holds a failure of the same operator or is to open its circuit (*to_open*).
+    if it leaves its partner's circuit as it is, if the notice can keep all that is known of it, and
+    if it is the first attempt on its ticket. It is not if the batch holds a failure of the same
+    operator or is to open its circuit (*to_open*).
     """
     candidates = _first_of_each_ticket(attempts, to_open)
     if not candidates:
@@ -143,25 +140,21 @@ def _first_of_each_ticket(
     excluded.update(
         attempt.claim.operator for attempt in attempts if not isinstance(attempt.verdict, Delivered)
     )
-    candidates: dict[int, Attempt] = {}
+    first: dict[int, Attempt] = {}
     for attempt in attempts:
-        if attempt.claim.action in _ACTIONS and attempt.claim.operator not in excluded:
-            candidates.setdefault(attempt.claim.ticket, attempt)
-    return candidates
+        first.setdefault(attempt.claim.ticket, attempt)
+    return {
+        ticket: attempt
+        for ticket, attempt in first.items()
+        if attempt.claim.action in _ACTIONS
+        and attempt.claim.operator not in excluded
+        and is_plain(attempt)
+    }
 
 
 def _row(attempt: Attempt) -> dict[str, Any]:
     return {
         "notice": attempt.claim.notice,
-        "claim": attempt.claim.number,
-        "operator": attempt.claim.operator,
         "lease": attempt.claim.lease,
-        "took_ms": round(attempt.took.total_seconds() * 1000),
-        "http_status": attempt.http_status,
-        "answer": attempt.answer,
-        "remarks": attempt.remarks,
-        "sent_at": attempt.sent_at,
-        "remote_address": attempt.remote_address,
-        "response_headers": attempt.response_headers,
-        "traceparent": attempt.traceparent,
+        **call_columns(attempt),
     }

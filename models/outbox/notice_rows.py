@@ -9,13 +9,15 @@ from uuid import UUID
 from pydantic_core import to_json
 from sqlalchemy import Connection, text
 
+from models.outbox.attempts import call_columns
 from models.outbox.unwanted import end_unwanted
 from models.outbox.values import Attempt, Claim, Dead, Delivered, RetryLater, Unanswered, Verdict
 from models.vocabulary import Action, NoticeEnd
 
 LOCK_NOTICES = text("""
     SELECT id, action, generation, repeat, lease, leased_until, due_at, postponed_at, tries,
-           first_tried_at, quiet_until, perhaps_delivered, ended, head, reason, traceparent,
+           first_tried_at, quiet_until, perhaps_delivered, ended, head, reason, traceparent, claims,
+           took_ms IS NOT NULL AS keeps_call,
            CASE action WHEN 'ticket_discard' THEN body END AS body
       FROM notice WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE""")
 
@@ -25,11 +27,16 @@ UPDATE_NOTICES = text("""
            postponed_at = r.postponed_at, tries = r.tries, first_tried_at = r.first_tried_at,
            quiet_until = r.quiet_until,
            perhaps_delivered = r.perhaps_delivered, ended = r.ended,
-           ended_at = CASE WHEN r.ended IS NOT NULL THEN :now END, head = r.head, reason = r.reason
+           ended_at = CASE WHEN r.ended IS NOT NULL THEN :now END, head = r.head,
+           reason = r.reason, took_ms = r.took_ms, http_status = r.http_status, answer = r.answer,
+           remarks = r.remarks, sent_at = r.sent_at, remote_address = r.remote_address,
+           call_traceparent = r.traceparent
       FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
                id bigint, lease uuid, leased_until timestamptz, due_at timestamptz,
                postponed_at timestamptz, tries int, first_tried_at timestamptz,
-               quiet_until timestamptz, perhaps_delivered bool, ended text, head bool, reason text)
+               quiet_until timestamptz, perhaps_delivered bool, ended text, head bool, reason text,
+               took_ms int, http_status int, answer text, remarks jsonb, sent_at timestamptz,
+               remote_address inet, traceparent text)
      WHERE n.id = r.id""")
 
 # The oldest unfinished notice becomes the head; so does a dead letter, which blocks (H38).
@@ -94,6 +101,9 @@ class SentNotice:
     reason: str | None
     body: str | None  # of a discard only, which may be sent a second time
     traceparent: str | None = None
+    claims: int = 0
+    keeps_call: bool = False  # that delivered it: the attempt under its last claim
+    call: Attempt | None = None  # such a one, to be stored
     changed: bool = False
 
     def finish(self, end: NoticeEnd) -> None:
@@ -101,6 +111,14 @@ class SentNotice:
         self.ended, self.head, self.changed = end, False, True
         self.lease = self.leased_until = None
         self.tries += 1
+
+    def keep(self, attempt: Attempt) -> None:
+        """Keep the call that delivers the notice, under its present lease."""
+        self.call, self.keeps_call = attempt, True
+
+    def has_kept(self, attempt: Attempt) -> bool:
+        """Whether this is the attempt that the notice keeps, perhaps since an earlier recording."""
+        return self.keeps_call and attempt.claim.number == self.claims
 
     def revive(self, *, now: datetime) -> None:
         """Make a dead letter due again, with a new retry schedule, as a person decided."""
@@ -154,13 +172,15 @@ def lock_notices(connection: Connection, ids: Iterable[int]) -> dict[int, SentNo
             reason=row.reason,
             body=row.body,
             traceparent=row.traceparent,
+            claims=row.claims,
+            keeps_call=row.keeps_call,
         )
         for row in rows
     }
 
 
 def update_notices(connection: Connection, notices: Iterable[SentNotice], *, now: datetime) -> None:
-    """Store the notices that were finished or postponed."""
+    """Store the notices that were finished or postponed. One that keeps a call never changes."""
     rows = [
         {
             "id": notice.id,
@@ -175,6 +195,7 @@ def update_notices(connection: Connection, notices: Iterable[SentNotice], *, now
             "ended": notice.ended,
             "head": notice.head,
             "reason": notice.reason,
+            **({} if notice.call is None else call_columns(notice.call)),
         }
         for notice in notices
         if notice.changed
@@ -205,21 +226,17 @@ def move_heads(
 
 def insert_attempts(connection: Connection, attempts: Sequence[Attempt], *, now: datetime) -> None:
     """Insert each attempt, also late ones that changed nothing; delete failures beyond a limit."""
+    if not attempts:
+        return
     rows = [
         {
             "notice": attempt.claim.notice,
             "claim": attempt.claim.number,
             "operator": attempt.claim.operator,
             "verdict": attempt.verdict.word,
-            "took_ms": round(attempt.took.total_seconds() * 1000),
-            "http_status": attempt.http_status,
             "problem": attempt.problem,
-            "answer": attempt.answer,
-            "remarks": attempt.remarks,
-            "sent_at": attempt.sent_at,
-            "remote_address": attempt.remote_address,
             "response_headers": attempt.response_headers,
-            "traceparent": attempt.traceparent,
+            **call_columns(attempt),
         }
         for attempt in attempts
     ]

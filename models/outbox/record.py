@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from models.lifecycle.advance import advance
 from models.lifecycle.effects import accept_create, refuse_create
 from models.lifecycle.ticket import NewNotice, TicketState
+from models.outbox.attempts import is_plain
 from models.outbox.circuit import CircuitState, load_circuits, store_circuits
 from models.outbox.contents import without_contents
 from models.outbox.fast_path import affects_clock_only, record_successes
@@ -95,6 +96,8 @@ def record_each(
         circuit = circuits[attempt.claim.operator]
         counted.append(_update_circuit(circuit, notice, attempt, now=now))
         uses_up = not circuit.is_open and attempt.token_trouble is None
+        if _has_lease(attempt, notice) and is_plain(attempt):
+            notice.keep(_without_removed_text(ticket, attempt))
         if _apply(ticket, notice, counted[-1], policy=policy, now=now, uses_up=uses_up):
             finished[ticket.id] = ticket
     followed = {ticket.id: ticket.held_until for ticket in finished.values() if ticket.needs_head}
@@ -104,24 +107,31 @@ def record_each(
     due = save_changes(connection, changes, now=now)
     update_notices(connection, notices.values(), now=now)
     due = move_heads(connection, followed, now=now) or due
-    insert_attempts(connection, _without_removed_text(counted, tickets), now=now)
+    insert_attempts(connection, _to_insert(counted, tickets, notices), now=now)
     store_circuits(connection, circuits.values())
     return Recorded(
         counted, due=due, circuit_changes=_circuit_changes(attempts, circuits, were_open)
     )
 
 
-def _without_removed_text(
-    attempts: Sequence[Attempt], tickets: Mapping[int, TicketState]
+def _to_insert(
+    attempts: Sequence[Attempt],
+    tickets: Mapping[int, TicketState],
+    notices: Mapping[int, SentNotice],
 ) -> list[Attempt]:
-    """Return *attempts*; a late one without what was erased or removed meanwhile (rules 25, 28).
+    """Return the attempts that their notices do not keep, or kept when recorded before."""
+    return [
+        _without_removed_text(tickets[attempt.claim.ticket], attempt)
+        for attempt in attempts
+        if not notices[attempt.claim.notice].has_kept(attempt)
+    ]
+
+
+def _without_removed_text(ticket: TicketState, attempt: Attempt) -> Attempt:
+    """Return *attempt*; a late one without what was erased or removed meanwhile (rules 25, 28).
 
     A deliverer that was frozen or lost its lease may record after everything has ended.
     """
-    return [_without_text_of(tickets[attempt.claim.ticket], attempt) for attempt in attempts]
-
-
-def _without_text_of(ticket: TicketState, attempt: Attempt) -> Attempt:
     if ticket.erased:
         return replace(without_contents(attempt), problem=None)
     return without_contents(attempt) if ticket.bodies_removed else attempt

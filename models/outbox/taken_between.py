@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from models.outbox.attempts import ATTEMPTS, first_attempts
 from models.outbox.repeats import SENT_AGAIN
 from models.platform.timestamps import format_timestamp, parse_timestamp
 
@@ -14,19 +15,22 @@ READ_AT_ONCE: Final = 1000  # attempts
 COUNTED_ATTEMPTS_MAX: Final = 30_000
 
 _IN_WINDOW: Final = "a.operator = :operator AND a.recorded_at >= :since AND a.recorded_at < :until"
+_FIRST: Final = "ORDER BY a.recorded_at LIMIT :attempts_max"
+_MADE: Final = first_attempts("a.notice, a.verdict, a.recorded_at", _IN_WINDOW, _FIRST)
 COUNT_TICKETS: Final = text(f"""
-    WITH made AS MATERIALIZED (
-        SELECT a.notice, a.verdict FROM delivery_attempt a
-         WHERE {_IN_WINDOW} ORDER BY a.recorded_at LIMIT :attempts_max)
+    WITH made AS MATERIALIZED (SELECT a.notice, a.verdict FROM {_MADE} a {_FIRST})
     SELECT count(DISTINCT n.ticket) FILTER (WHERE made.verdict = 'delivered') AS tickets,
            count(*) AS attempts
-      FROM made JOIN notice n ON n.id = made.notice""")  # noqa: S608 - a constant
+      FROM made JOIN notice n ON n.id = made.notice""")  # noqa: S608 - constants
+_NEXT: Final = "ORDER BY a.recorded_at, a.notice, a.claim LIMIT :limit"
+_PAGE: Final = first_attempts(
+    "a.recorded_at, a.notice, a.claim, a.verdict",
+    f"{_IN_WINDOW} AND (a.recorded_at, a.notice, a.claim) > (:since, :notice, :claim)",
+    _NEXT,
+)
 # The subquery has a LIMIT, or else the planner may read all interventions into a hash table.
 TAKEN: Final = text(f"""
-    WITH page AS MATERIALIZED (
-        SELECT a.recorded_at, a.notice, a.claim, a.verdict FROM delivery_attempt a
-         WHERE {_IN_WINDOW} AND (a.recorded_at, a.notice, a.claim) > (:since, :notice, :claim)
-         ORDER BY a.recorded_at, a.notice, a.claim LIMIT :limit)
+    WITH page AS MATERIALIZED (SELECT * FROM {_PAGE} a {_NEXT})
     SELECT page.recorded_at, page.notice, page.claim,
            CASE WHEN page.verdict = 'delivered' THEN n.ticket END AS ticket,
            (SELECT i.id FROM intervention i
@@ -36,17 +40,17 @@ TAKEN: Final = text(f"""
      ORDER BY page.recorded_at, page.notice, page.claim""")  # noqa: S608 - constants
 # A repeat that was taken then stands for its original. Attempts are found by their notice: by their
 # time, a batch would read all of the window.
-FIRSTS: Final = text("""
+FIRSTS: Final = text(f"""
     SELECT n.ticket, min(o.number) AS number
       FROM notice n
      CROSS JOIN LATERAL (
            SELECT bool_or(a.verdict = 'delivered' AND a.recorded_at >= :since
                           AND a.recorded_at < :until) AS within
-             FROM delivery_attempt a WHERE a.notice = n.id) taken
+             FROM {ATTEMPTS} a WHERE a.notice = n.id) taken
       JOIN notice o ON o.ticket = n.ticket AND o.action = n.action
        AND o.generation = n.generation AND o.repeat = 0
      WHERE n.ticket = ANY(:tickets) AND taken.within
-     GROUP BY n.ticket""")
+     GROUP BY n.ticket""")  # noqa: S608 - a constant
 
 
 @dataclass(frozen=True, slots=True)

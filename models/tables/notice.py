@@ -67,6 +67,8 @@ class Notice(SQLModel, table=True):
             "ended_at",
             postgresql_where=text("ended = 'not_wanted'"),
         ),
+        # The attempts that notices keep: a partner's health over the last minutes, what it took.
+        Index("notice_taken", "operator", "ended_at", postgresql_where=text("took_ms IS NOT NULL")),
         # A wallet's transaction id, which says nothing about its ticket: `slipway tickets find`.
         Index("notice_transaction", text(TRANSACTION_ID), postgresql_where=text("path <> ''")),
         one_of("action", Action),
@@ -112,10 +114,21 @@ class Notice(SQLModel, table=True):
     reason: str | None = None  # why it is dead, skipped or withdrawn
     created_at: datetime = Field(sa_column=timestamp_column())
     traceparent: str | None = None  # its event's; of a closing, its own or that of the result
+    # The call that delivered it, under its last claim, if that was a plain success; each column is as
+    # in `DeliveryAttempt`. All attempts are read as `models.outbox.attempts` says.
+    sent_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    took_ms: int | None = None  # None: it keeps no call
+    http_status: int | None = None
+    remote_address: IPv4Address | IPv6Address | None = Field(
+        default=None, sa_column=Column(INET, nullable=True)
+    )
+    answer: str | None = None
+    remarks: dict[str, Any] | None = Field(default=None, sa_column=json_column(nullable=True))
+    call_traceparent: str | None = None
 
 
 class DeliveryAttempt(SQLModel, table=True):
-    """One call to a partner: its response and how it was classified."""
+    """One call to a partner that its notice does not keep, and how it was classified."""
 
     __tablename__ = "delivery_attempt"
     __table_args__ = (

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from models.outbox.attempts import ATTEMPTS
 from models.platform.bounded_count import COUNT_MAX, BoundedCount
 from models.triage.values import Selection
 
@@ -28,10 +29,10 @@ _MATCHES: Final = """
      AND (CAST(:http_status AS int) IS NULL OR a.http_status = :http_status)
      AND (CAST(:answer AS text) IS NULL
           OR strpos(lower(a.answer), lower(CAST(:answer AS text))) > 0)) IS TRUE"""
-_LAST_ATTEMPT: Final = """
-      LEFT JOIN LATERAL (SELECT http_status, answer FROM delivery_attempt
-                          WHERE notice = c.id AND CAST(:by_attempt AS boolean)
-                          ORDER BY claim DESC LIMIT 1) a ON true"""
+_LAST_ATTEMPT: Final = f"""
+      LEFT JOIN LATERAL (SELECT a.http_status, a.answer FROM {ATTEMPTS} a
+                          WHERE a.notice = c.id AND CAST(:by_attempt AS boolean)
+                          ORDER BY a.claim DESC LIMIT 1) a ON true"""  # noqa: S608 - a constant
 STRETCH: Final = text(f"""
     WITH candidate AS MATERIALIZED (
         SELECT n.*

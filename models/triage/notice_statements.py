@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlalchemy import TextClause, text
 
+from models.outbox.attempts import ATTEMPTS, first_attempts
 from models.vocabulary import NoticeEnd
 
 
@@ -48,9 +49,10 @@ _STATEMENT = """
          ORDER BY c.at {order}, c.id {order}),
     matching AS (
         SELECT c.id, c.at FROM examined c
-          LEFT JOIN LATERAL (SELECT claim, http_status, answer FROM delivery_attempt
-                              WHERE notice = c.id AND (CAST(:by_attempt AS boolean) OR {by_attempt})
-                              ORDER BY claim DESC LIMIT 1) a ON true
+          LEFT JOIN LATERAL (SELECT a.claim, a.http_status, a.answer FROM {attempts} a
+                              WHERE a.notice = c.id
+                                AND (CAST(:by_attempt AS boolean) OR {by_attempt})
+                              ORDER BY a.claim DESC LIMIT 1) a ON true
          WHERE ({matches}
            AND (CAST(:ended AS text) IS NULL OR c.ended = :ended)
            AND (CAST(:action AS text) IS NULL OR c.action = :action)
@@ -90,6 +92,7 @@ def _source(
         candidates=_OF_EACH.format(part=part) if by_operator else f"FROM ({part}) c",
         matches=matches,
         by_attempt=str(by_attempt).lower(),
+        attempts=ATTEMPTS,
         **ways,
     )
     return NoticeSource(text(statement), by_operator, by_attempt)
@@ -138,22 +141,23 @@ ON_HOLD: Final = _source(
     number="n.id",
     by_operator=False,
 )
-# By `delivery_attempt_recent`. A notice stands at its last attempt alone.
+# A notice stands at its last attempt alone.
+_LAST_TRIED: Final = first_attempts(
+    "a.notice, a.claim, a.operator, a.recorded_at", "a.operator = o.id AND {window}", "{ordered}"
+)
 TRIED: Final = _source(
-    """
+    f"""
                SELECT l.operator AS part, n.id, n.ticket, l.recorded_at AS at, n.action, n.reason,
                       n.ended, l.claim
-                 FROM (SELECT d.notice, d.claim, d.operator, d.recorded_at
-                         FROM delivery_attempt d
-                        WHERE d.operator = o.id AND {window} {ordered}) l
-                 JOIN notice n ON n.id = l.notice""",
-    at="d.recorded_at",
-    number="d.notice",
+                 FROM (SELECT * FROM {_LAST_TRIED} a {{ordered}}) l
+                 JOIN notice n ON n.id = l.notice""",  # noqa: S608 - a constant
+    at="a.recorded_at",
+    number="a.notice",
     matches="a.claim = c.claim",
     by_attempt=True,
 )
 
-FACTS: Final = text("""
+FACTS: Final = text(f"""
     SELECT n.id, o.code AS operator, t.ticket_id, n.action, n.generation, n.repeat, n.created_at,
            n.due_at, n.leased_until, n.ended, n.ended_at, n.reason, n.perhaps_delivered, n.tries,
            a.verdict, a.http_status, a.problem, a.answer, a.recorded_at AS last_tried_at,
@@ -167,6 +171,6 @@ FACTS: Final = text("""
       LEFT JOIN circuit c ON c.operator = o.id
       LEFT JOIN LATERAL (SELECT verdict, http_status, problem, left(answer, 2000) AS answer,
                                 recorded_at
-                           FROM delivery_attempt
-                          WHERE notice = n.id ORDER BY claim DESC LIMIT 1) a ON true
-     WHERE n.id = ANY(:ids)""")
+                           FROM {ATTEMPTS} a
+                          WHERE a.notice = n.id ORDER BY a.claim DESC LIMIT 1) a ON true
+     WHERE n.id = ANY(:ids)""")  # noqa: S608 - a constant

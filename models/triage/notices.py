@@ -6,12 +6,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 from sqlmodel import Session, col, or_, select
 
-from models.history.load import WITHOUT_BODY, select_attempts
+from models.history.load import WITHOUT_CONTENTS, load_attempts
 from models.history.ticket_status import TICKET_STATUS
-from models.history.values import AttemptFact
 from models.operators.interventions import Person, record_intervention
+from models.outbox.attempts import ATTEMPTS
 from models.outbox.dead_letters import NotPossible, Resolution, resolve
-from models.tables import DeliveryAttempt, Notice
+from models.tables import Notice
 from models.triage.together import notice_change, way_of
 from models.triage.values import (
     DeadNotice,
@@ -27,13 +27,13 @@ ATTEMPTS_MAX: Final = 100
 WAITING_MAX: Final = 100
 
 # Operator by operator, in the order of the index `notice_dead`.
-_DEAD = """
+_DEAD = f"""
     FROM operator o
    CROSS JOIN LATERAL (
          SELECT d.* FROM notice d
-           LEFT JOIN LATERAL (SELECT http_status, answer FROM delivery_attempt
-                               WHERE notice = d.id AND CAST(:by_attempt AS boolean)
-                               ORDER BY claim DESC LIMIT 1) a ON true
+           LEFT JOIN LATERAL (SELECT a.http_status, a.answer FROM {ATTEMPTS} a
+                               WHERE a.notice = d.id AND CAST(:by_attempt AS boolean)
+                               ORDER BY a.claim DESC LIMIT 1) a ON true
           WHERE d.operator = o.id AND d.ended = 'dead'
             AND (CAST(:since AS timestamptz) IS NULL OR d.ended_at >= :since)
             AND (CAST(:until AS timestamptz) IS NULL OR d.ended_at <= :until)
@@ -46,9 +46,9 @@ _DEAD = """
             AND (CAST(:ticket_id AS text) IS NULL
                  OR d.ticket IN (SELECT id FROM ticket
                                   WHERE operator = o.id AND ticket_id = :ticket_id))
-          ORDER BY d.ended_at {order}, d.id {order} LIMIT :limit) n
+          ORDER BY d.ended_at {{order}}, d.id {{order}} LIMIT :limit) n
    WHERE (CAST(:operator AS text) IS NULL OR o.code = :operator)
-   ORDER BY n.ended_at {order}, n.id {order} LIMIT :limit"""
+   ORDER BY n.ended_at {{order}}, n.id {{order}} LIMIT :limit"""  # noqa: S608 - a constant
 _FACTS = """
     SELECT n.id, o.code AS operator, t.ticket_id, n.action, n.generation, n.number,
            n.ended_at AS dead_since, n.reason, n.perhaps_delivered, n.tries, a.http_status,
@@ -56,11 +56,11 @@ _FACTS = """
            (SELECT count(*) FROM notice b
              WHERE b.ticket = n.ticket AND b.number > n.number
                AND (b.ended IS NULL OR b.ended = 'dead')) AS behind"""
-_AROUND = """
+_AROUND = f"""
       JOIN ticket t ON t.id = n.ticket
       LEFT JOIN LATERAL (SELECT http_status, left(answer, 2000) AS answer
-                           FROM delivery_attempt
-                          WHERE notice = n.id ORDER BY claim DESC LIMIT 1) a ON true"""
+                           FROM {ATTEMPTS} a
+                          WHERE a.notice = n.id ORDER BY a.claim DESC LIMIT 1) a ON true"""  # noqa: S608 - a constant
 DEAD: Final = text(f"""
       WITH dead AS MATERIALIZED (SELECT n.* {_DEAD.format(order="DESC")})
     {_FACTS}
@@ -119,14 +119,10 @@ def find_dead(connection: Connection, notice_id: int) -> DeadNoticeHistory:
     del facts["ended"]
     more = {name: facts.pop(name) for name in ("event_id", "created_at", "path", "body", "status")}
     with Session(connection) as session:
-        attempts = session.exec(
-            select_attempts(col(DeliveryAttempt.notice) == notice_id)
-            .order_by(col(DeliveryAttempt.claim).desc())
-            .limit(ATTEMPTS_MAX)
-        ).all()
+        attempts = load_attempts(session, [notice_id], limit=ATTEMPTS_MAX)[notice_id]
         waiting = session.exec(
             select(Notice)
-            .options(WITHOUT_BODY)
+            .options(*WITHOUT_CONTENTS)
             .where(Notice.ticket == ticket, Notice.number > row["number"])
             .where(or_(col(Notice.ended).is_(None), Notice.ended == NoticeEnd.DEAD))
             .order_by(col(Notice.number))
@@ -134,7 +130,7 @@ def find_dead(connection: Connection, notice_id: int) -> DeadNoticeHistory:
         ).all()
     return DeadNoticeHistory(
         notice=DeadNotice(**facts),
-        attempts=tuple(AttemptFact.of(*attempt) for attempt in reversed(attempts)),
+        attempts=tuple(attempts),
         waiting=tuple(map(WaitingNotice.of, waiting)),
         **more,
     )

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from models.events.stored import stored_object
 from models.history.event_log import find_tickets_of_event
-from models.history.load import WITHOUT_BODY
+from models.history.load import WITHOUT_CONTENTS
 from models.history.ticket_status import TICKET_STATUS, ticket_status
 from models.history.values import CausedNotice
 from models.tables import Notice, Operator, RejectedInput, Ticket, TicketEvent
@@ -180,7 +180,7 @@ def _logged_event(
 ) -> LoggedEvent:
     notices = session.exec(
         select(Notice)
-        .options(WITHOUT_BODY)
+        .options(*WITHOUT_CONTENTS)
         .where(Notice.ticket == event.ticket)
         .where(Notice.event_id == event.event_id)
         .order_by(col(Notice.number))

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from models.events.stored import stored_object
 from models.operators.listing import unknown_operator
+from models.outbox.attempts import ATTEMPTS
 from models.platform.errors import SlipwayError
 from models.platform.timestamps import format_timestamp, parse_timestamp
 from models.vocabulary import Status
@@ -21,7 +22,7 @@ T = TypeVar("T")
 UNENDED: Final = (Status.NEW, Status.RESERVED, Status.OPEN, Status.RESULTED)
 
 # Operator by operator, in the order of the index `notice_due`: the next to be tried first.
-UNDELIVERED: Final = text("""
+UNDELIVERED: Final = text(f"""
       WITH undelivered AS MATERIALIZED (
            SELECT n.*, o.code, o.disabled_at,
                   c.opened_at IS NOT NULL AND c.closed_at IS NULL AS held
@@ -44,9 +45,9 @@ UNDELIVERED: Final = text("""
       FROM undelivered n JOIN ticket t ON t.id = n.ticket
       LEFT JOIN LATERAL (SELECT verdict, http_status, problem, left(answer, 2000) AS answer,
                                 recorded_at
-                           FROM delivery_attempt
-                          WHERE notice = n.id ORDER BY claim DESC LIMIT 1) a ON true
-     ORDER BY n.due_at, n.id""")
+                           FROM {ATTEMPTS} a
+                          WHERE a.notice = n.id ORDER BY a.claim DESC LIMIT 1) a ON true
+     ORDER BY n.due_at, n.id""")  # noqa: S608 - a constant
 # `ticket_unended` is a partial index: the statement must repeat its condition.
 TICKETS: Final = text("""
     SELECT t.id, CAST(:operator AS text) AS operator, t.ticket_id, t.status, t.result,

@@ -17,6 +17,7 @@ import httpx
 import pytest
 import yaml
 
+from models.outbox.attempts import ATTEMPTS
 from models.platform.clock import DatabaseClock
 from models.users import Role, add_token
 from tests.support.api_client import PERSON, ApiClient
@@ -41,7 +42,8 @@ from tests.support.sources import ROOT
 from tests.support.wait import eventually
 
 MAIN = "from worker.cli import main; main()"
-ATTEMPTED = "SELECT DISTINCT o.code FROM delivery_attempt a JOIN operator o ON o.id = a.operator"
+ATTEMPTED = f"""
+    SELECT DISTINCT o.code FROM {ATTEMPTS} a JOIN operator o ON o.id = a.operator"""  # noqa: S608 - a constant
 TYPED = f"basic: {{user: us, password: {PASSWORD}}}"
 Texts = Iterator[tuple[str, str]]
 

@@ -1,5 +1,6 @@
 """A delivery process is killed in the middle of its calls: another one takes over, in order."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -96,14 +97,12 @@ def check(delivery: DeliverySetup, partner: SimulatedPartner) -> None:
         "SELECT count(*) AS notices, count(*) FILTER (WHERE ended = 'delivered') AS delivered,"
         " count(*) FILTER (WHERE perhaps_delivered) AS in_doubt FROM notice"
     )
-    successes = delivery.rows(
-        "SELECT count(*) AS count FROM delivery_attempt WHERE verdict = 'delivered' GROUP BY notice"
-    )
+    successes = Counter(row.notice for row in delivery.attempts("notice", "verdict = 'delivered'"))
     verdict = partner.verdict(close_delay=timedelta(hours=24), complete=False)
     taken = [entry for entry in partner.ledger.entries() if entry.taken]
 
     assert (ends.notices, ends.delivered) == (notices, notices)
-    assert [row.count for row in successes] == [1] * notices
+    assert [*successes.values()] == [1] * notices
     assert ends.in_doubt, "it was killed in the middle of calls"
     assert verdict.repeats, "and so they were made again"
     assert (verdict.legal, verdict.late_repeats, verdict.changed_repeats) == (True, 0, 0)

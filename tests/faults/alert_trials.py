@@ -236,12 +236,12 @@ def database_is_sick(environment: AlertEnvironment) -> Fix:
 
 def result_is_refused(environment: AlertEnvironment) -> Fix:
     """Runbook: the ticket tells what happened; once PostgreSQL takes it, it is recorded."""
-    _refuse(environment, "delivery_attempt")
+    _refuse(environment, "notice", "WHEN (NEW.took_ms IS NOT NULL)", what="UPDATE")
     environment.publish("ticket_win", "unrecorded")
 
     def fix() -> None:
         assert "unrecorded" in environment.slipway.command("ticket unrecorded")
-        _allow(environment, "delivery_attempt")
+        _allow(environment, "notice")
 
     return fix
 
@@ -251,6 +251,7 @@ def _refuse(
     table: str,
     only: LiteralString = "",
     *,
+    what: LiteralString = "INSERT",
     condition: LiteralString = "data_exception",
 ) -> None:
     """Have PostgreSQL refuse rows: for what they hold, as if a check were wrong, or for itself."""
@@ -258,7 +259,9 @@ def _refuse(
         person.execute(sql.SQL(REFUSING).format(condition=sql.SQL(condition)))
         person.execute(
             sql.SQL(
-                "CREATE TRIGGER refuses BEFORE INSERT ON {} FOR EACH ROW "
+                "CREATE TRIGGER refuses BEFORE "
+                + what
+                + " ON {} FOR EACH ROW "
                 + only
                 + " EXECUTE FUNCTION refuse()"
             ).format(sql.Identifier(table))

@@ -14,16 +14,17 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from models.outbox.attempts import ATTEMPTS
 from producers.simulation.partner import LedgerEntry
 
-CANCELLED: Final = text("""
+CANCELLED: Final = text(f"""
     SELECT o.code AS operator, t.ticket_id, n.action, n.claims, n.ended_at,
            a.problem, a.http_status, a.took_ms, a.recorded_at
       FROM notice n
       JOIN ticket t ON t.id = n.ticket
       JOIN operator o ON o.id = n.operator
-      LEFT JOIN delivery_attempt a ON a.notice = n.id
-     WHERE n.action IN ('ticket_create', 'ticket_reserve') AND n.ended = 'refused'""")
+      LEFT JOIN {ATTEMPTS} a ON a.notice = n.id
+     WHERE n.action IN ('ticket_create', 'ticket_reserve') AND n.ended = 'refused'""")  # noqa: S608 - a constant
 RECORDED_WITHIN: Final = timedelta(seconds=10)  # an answer is kept while the database is away
 WORDS_MAX: Final = 20
 

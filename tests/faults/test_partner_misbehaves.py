@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from models.outbox.attempts import ATTEMPTS
 from producers.simulation.partner import (
     Behaviour,
     CloseWithoutAnswer,
@@ -96,7 +97,7 @@ def deliver(delivery: DeliverySetup, *, timeout: timedelta = TIMEOUT) -> None:
 def ends(delivery: DeliverySetup) -> dict[str, str]:
     """The class each ticket's attempt ended in."""
     rows = delivery.rows(
-        "SELECT t.ticket_id, a.verdict, a.took_ms FROM delivery_attempt a"
+        f"SELECT t.ticket_id, a.verdict, a.took_ms FROM {ATTEMPTS} a"  # noqa: S608 - a constant
         " JOIN notice n ON n.id = a.notice JOIN ticket t ON t.id = n.ticket"
     )
     assert max(row.took_ms for row in rows) <= TIMEOUT / timedelta(milliseconds=1) + SLACK_MS

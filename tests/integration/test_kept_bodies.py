@@ -26,6 +26,7 @@ ATTEMPT_FACTS = {
     *("notice", "claim", "operator", "verdict", "took_ms", "http_status", "problem"),
     *("recorded_at", "sent_at", "remote_address", "traceparent"),
 }
+CALL_FACTS = {"took_ms", "http_status", "sent_at", "remote_address", "call_traceparent"}
 
 
 def keep(harness: Harness, time: timedelta | None, operator: str = OPERATOR) -> None:
@@ -106,8 +107,14 @@ def test_every_column_of_notices_and_attempts_is_a_fact_or_content():
     assert set(tables["delivery_attempt"].columns.keys()) == ATTEMPT_FACTS | {*ATTEMPT_CONTENTS}
     texts = {name for name, each in tables["notice"].columns.items() if str(each.type) == "VARCHAR"}
     assert texts - {*NOTICE_CONTENTS} == {
-        *("event_id", "idempotency_key", "reason", "traceparent"),
+        *("event_id", "idempotency_key", "reason", "traceparent", "call_traceparent"),
     }
+    of_call = CALL_FACTS | ({*NOTICE_CONTENTS} & {*ATTEMPT_CONTENTS})
+    assert of_call <= {*tables["notice"].columns.keys()}
+    # All that an attempt is: by these, by what its notice is, or by a row of its own.
+    assert {name.removeprefix("call_") for name in of_call} == (
+        ATTEMPT_FACTS | {*ATTEMPT_CONTENTS}
+    ) - {"notice", "claim", "operator", "verdict", "recorded_at", "problem", "response_headers"}
 
 
 @pytest.mark.usefixtures("partner")

@@ -24,6 +24,17 @@ ATTEMPTS = text("""
     SELECT n.id, 100 + k, n.operator, 'delivered', k, 200, CAST(:now AS timestamptz) - :age
       FROM notice n, generate_series(1, CAST(:count AS int)) AS k""")
 
+KEPT_CALLS = text("""
+    WITH made AS (
+        INSERT INTO ticket (operator, ticket_id, status, notices)
+        SELECT 1, 'K' || k, 'open', 1 FROM generate_series(1, CAST(:count AS int)) AS k
+     RETURNING id, CAST(substr(ticket_id, 2) AS int) AS k)
+    INSERT INTO notice (ticket, operator, number, action, generation, body, head, due_at,
+                        created_at, claims, ended, ended_at, took_ms, http_status)
+    SELECT id, 1, 1, 'ticket_update', 1, '{}', false, :now, :now, 1, 'delivered',
+           CAST(:now AS timestamptz) - :age, k, 200
+      FROM made""")
+
 
 @pytest.fixture
 def deliverer(harness) -> Deliverer:
@@ -172,6 +183,24 @@ def test_of_very_many_attempts_the_last_ones_are_read(harness, engine):
     assert health(harness).attempts == ATTEMPTS_MAX
     assert plans.indexes >= {"delivery_attempt_recent"}
     assert plans.rows["delivery_attempt"] == ATTEMPTS_MAX
+
+
+def test_of_very_many_calls_that_notices_keep_the_last_ones_are_read(harness, engine):
+    with engine.begin() as connection:
+        row = {"now": harness.now, "count": ATTEMPTS_MAX + 2000, "age": SECOND}
+        connection.execute(KEPT_CALLS, row)
+        connection.execute(text("ANALYZE notice"))
+
+        def look() -> None:
+            operator_health(connection, now=harness.now)
+
+        plans = plans_of(connection, look)
+
+    seen = health(harness)
+    assert (seen.attempts, seen.success_rate) == (ATTEMPTS_MAX, 1.0)
+    assert plans.indexes >= {"notice_taken", "delivery_attempt_recent"}
+    assert plans.rows["notice"] == ATTEMPTS_MAX
+    assert "notice" not in plans.whole_tables
 
 
 def test_an_unknown_operator_is_refused(harness, engine):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
+from models.outbox.attempts import ATTEMPTS
 from models.outbox.fast_path import record_successes
 from models.outbox.record import record, record_each
 from models.outbox.values import Attempt, Claim, Dead, Delivered, RetryLater, Unanswered, Verdict
@@ -16,7 +17,8 @@ PAUSE = timedelta(seconds=30)
 STATE = {
     "ticket": "SELECT * FROM ticket ORDER BY id",
     "notice": "SELECT * FROM notice ORDER BY id",
-    "attempts": "SELECT * FROM delivery_attempt ORDER BY notice, claim",
+    "rows of attempts": "SELECT * FROM delivery_attempt ORDER BY notice, claim",
+    "attempts": f"SELECT * FROM {ATTEMPTS} a ORDER BY notice, claim",  # noqa: S608 - a constant
     "circuit": "SELECT * FROM circuit ORDER BY operator",
 }
 
@@ -33,9 +35,36 @@ def one_result(harness) -> Sequence[Attempt]:
         remarks={"ref": "x"},
         sent_at=harness.now,
         remote_address="2001:db8::7",
-        response_headers={"headers": [["Server", "ü"]], "omitted": 1},
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     )
+
+
+def a_doubtful_result(harness) -> Sequence[Attempt]:
+    """Its notice has no column for the headers of the response."""
+    harness.say("ticket_win")
+    headers = {"headers": [["Server", "ü"]], "omitted": 1}
+    return delivered(harness.claim_one(), remarks={"doubts": ["x"]}, response_headers=headers)
+
+
+def both_claims_succeed_the_first_doubtfully(harness) -> Sequence[Attempt]:
+    harness.say("ticket_win")
+    lost = harness.claim_one()
+    harness.wait(LEASE)
+    headers = {"headers": [], "omitted": 0}
+    return [*delivered(lost, response_headers=headers), *delivered(harness.claim_one())]
+
+
+def a_result_at_its_second_attempt(harness) -> Sequence[Attempt]:
+    harness.say("ticket_win")
+    harness.record(harness.claim_one(), RetryLater(PAUSE))
+    harness.wait(PAUSE)
+    return delivered(harness.claim_one())
+
+
+def the_same_twice(harness) -> Sequence[Attempt]:
+    harness.say("ticket_win")
+    claim = harness.claim_one()
+    return delivered(claim, claim)
 
 
 def a_wave(harness) -> Sequence[Attempt]:
@@ -154,6 +183,10 @@ def two_partners(harness) -> Sequence[Attempt]:
 
 SITUATIONS: list[tuple[Callable[[Any], Sequence[Attempt]], int]] = [  # and how many are plain
     (one_result, 1),
+    (a_doubtful_result, 0),
+    (both_claims_succeed_the_first_doubtfully, 0),
+    (a_result_at_its_second_attempt, 1),
+    (the_same_twice, 1),
     (a_wave, 40),
     (a_follower, 1),
     (a_rollback, 1),
@@ -193,6 +226,24 @@ def test_the_fast_path_records_what_record_each_would(harness, engine, situation
     assert (whole.due, whole.verdicts) == (each.due, each.verdicts)
     assert list(whole.circuit_changes) == list(each.circuit_changes)
     assert len(alone.recorded) == fast
+
+
+@pytest.mark.parametrize("situation", [one_result, a_wave, a_result_at_its_second_attempt])
+def test_a_plain_success_is_kept_by_its_notice(harness, engine, situation):
+    """Both ways; recorded once more, it is still one attempt."""
+    attempts = situation(harness)
+    terms = {"now": harness.now, "policy": RECORD_POLICY}
+    claims = {(attempt.claim.notice, attempt.claim.number) for attempt in attempts}
+    with engine.connect() as connection:
+        rows_before = len(state(connection)["rows of attempts"])
+        for recorded in (record, record_each):
+            for _ in range(2):
+                recorded(connection, attempts, **terms)
+                left = state(connection)
+                assert len(left["rows of attempts"]) == rows_before
+                assert claims <= {row[:2] for row in left["attempts"]}
+                assert len(left["attempts"]) == rows_before + len(claims)
+            connection.rollback()
 
 
 def test_a_partner_whose_circuit_is_to_open_takes_no_fast_path(harness, engine):

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from models.intake.apply import apply_entries
+from models.outbox.attempts import ATTEMPTS
 from models.outbox.values import Dead, Delivered
 from models.sweeps.retention import remove_expired
 from models.vocabulary import Outcome
@@ -18,11 +19,11 @@ from tests.support.triage_actions import TriageActions
 RETENTION = timedelta(days=90)
 CHANGELOG = Path(__file__).parents[2] / "CHANGELOG.md"
 AGE_MAX = timedelta(days=30)
-COUNTS = text("""
+COUNTS = text(f"""
     SELECT (SELECT count(*) FROM ticket) AS tickets, (SELECT count(*) FROM ticket_event) AS events,
            (SELECT count(*) FROM notice) AS notices,
-           (SELECT count(*) FROM delivery_attempt) AS attempts,
-           (SELECT count(*) FROM rejected_input) AS rejected""")
+           (SELECT count(*) FROM {ATTEMPTS} a) AS attempts,
+           (SELECT count(*) FROM rejected_input) AS rejected""")  # noqa: S608 - a constant
 
 REFUSE_ENDS = text(f"""
     CREATE TRIGGER refuse_ends BEFORE UPDATE ON ticket_event FOR EACH ROW

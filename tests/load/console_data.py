@@ -56,7 +56,11 @@ EVENT_TIMES: Final = {
     "decided_at": AT,
 }
 NOTICE_TIMES: Final = {"event_id": "one.event_id || '-' || n", "created_at": AT}
-ENDED: Final = {**NOTICE_TIMES, "ended_at": AT}
+ENDED: Final = {
+    **NOTICE_TIMES,
+    "ended_at": AT,
+    "sent_at": f"CASE WHEN one.took_ms IS NOT NULL THEN {AT} END",
+}
 ATTEMPT_TIMES: Final = {"recorded_at": AT, "sent_at": AT}
 OF_WAITING: Final = f"CASE WHEN n % 10 = 0 THEN 1 + n % :operators ELSE {DOWN} END"
 

@@ -53,17 +53,13 @@ STOCK = {
          WHERE t.status = 'closed'"""),
     "notices": text("""
         INSERT INTO notice (ticket, operator, number, action, generation, body, head, due_at,
-                            claims, tries, ended, ended_at, created_at)
+                            claims, tries, ended, ended_at, created_at, took_ms, http_status)
         SELECT t.id, 1, number, action, 1,
                '{"action":"' || action || '","data":{"operator":"acme","ticket_id":"old"}}',
-               false, t.closed_at, 1, 1, 'delivered', t.closed_at, t.closed_at
+               false, t.closed_at, 1, 1, 'delivered', t.closed_at, t.closed_at, 5, 200
           FROM ticket t,
                (VALUES (1, 'ticket_win'), (2, 'ticket_closed')) AS notices (number, action)
          WHERE t.status = 'closed'"""),
-    "attempts": text("""
-        INSERT INTO delivery_attempt (notice, claim, operator, verdict, took_ms, http_status,
-                                      recorded_at)
-        SELECT id, 1, 1, 'delivered', 5, 200, ended_at FROM notice WHERE ended = 'delivered'"""),
 }
 # Tickets that come due one after the other while the round lasts.
 DUE = text("""

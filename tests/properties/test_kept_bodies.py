@@ -25,6 +25,7 @@ from sqlalchemy import Engine, Row, text
 
 from models.operators import change_operator
 from models.operators.interventions import Person
+from models.outbox.attempts import ATTEMPTS
 from models.outbox.dead_letters import NotPossible, Resolution, resolve
 from models.outbox.repeats import BodyRemoved
 from models.outbox.send_again import send_again
@@ -60,7 +61,7 @@ BROKEN = text(f"""
                        AND (n.body = '') <> (t.bodies_removed_at IS NOT NULL))
             OR (t.bodies_removed_at IS NOT NULL
                 AND (t.status NOT IN ('closed', 'cancelled') OR t.unfinished > 0
-                     OR EXISTS (SELECT FROM notice n JOIN delivery_attempt a ON a.notice = n.id
+                     OR EXISTS (SELECT FROM notice n JOIN {ATTEMPTS} a ON a.notice = n.id
                                  WHERE n.ticket = t.id
                                    AND num_nonnulls(a.answer, a.remarks) > 0))))""")  # noqa: S608 - a constant
 runs = count(1)

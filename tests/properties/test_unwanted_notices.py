@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 from sqlalchemy import Engine, text
 
+from models.outbox.attempts import ATTEMPTS
 from producers.simulation.rehearsal.invariants import broken_invariants
 from producers.simulation.rehearsal.world import CLOSE_DELAY
 from producers.simulation.verdict import check_all_sequences
@@ -22,14 +23,14 @@ WISHES = (
     "ticket_win,ticket_lost,ticket_void,ticket_refund,ticket_rollback,ticket_closed",
 )
 CHANGE = text("UPDATE operator SET wants = :wants WHERE id = ANY(:operators)")
-SENT = text("""
+SENT = text(f"""
     SELECT n.action FROM notice n
      WHERE n.operator = ANY(:operators)
        AND ((n.ended = 'not_wanted' AND (n.claims > 0 OR n.head
                  OR n.action IN ('ticket_create', 'ticket_reserve', 'ticket_discard',
                                  'ticket_rollback')
-                 OR EXISTS (SELECT FROM delivery_attempt a WHERE a.notice = n.id)))
-            OR (n.unwanted AND (n.head OR n.claims > 0)))""")
+                 OR EXISTS (SELECT FROM {ATTEMPTS} a WHERE a.notice = n.id)))
+            OR (n.unwanted AND (n.head OR n.claims > 0)))""")  # noqa: S608 - a constant
 # At rest: results that the partner got, are not the ticket's, and were not taken back.
 FALSE_RESULTS = text("""
     SELECT t.ticket_id, n.action, n.generation

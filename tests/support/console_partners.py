@@ -30,13 +30,12 @@ TICKET = text("""
           FROM given RETURNING id),
     notice AS (
         INSERT INTO notice (ticket, operator, number, action, generation, body, head, due_at,
-                            created_at, ended, ended_at)
+                            created_at, ended, ended_at, claims, took_ms, http_status)
         SELECT id, 1, 1, 'ticket_update', 1, '{}', ended IS DISTINCT FROM 'delivered', at, at,
-               ended, CASE WHEN ended IS NOT NULL THEN at END
+               ended, CASE WHEN ended IS NOT NULL THEN at END, 1,
+               CASE ended WHEN 'delivered' THEN 20 END, CASE ended WHEN 'delivered' THEN 200 END
           FROM made, given RETURNING id)
-    INSERT INTO delivery_attempt (notice, claim, operator, verdict, took_ms, http_status,
-                                  recorded_at)
-    SELECT id, 1, 1, 'delivered', 20, 200, at FROM notice, given WHERE ended = 'delivered'""")
+    SELECT id FROM notice""")
 MINUTES = text("""
     INSERT INTO partner_minute (operator, minute, delivered, failed, p50_ms, p99_ms, max_ms)
     SELECT 1, CAST(:until AS timestamptz) - n * interval '1 minute', 30, 10, 20, 450, 900

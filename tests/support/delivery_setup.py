@@ -20,6 +20,7 @@ from models.events.event import Entry
 from models.intake.apply import apply_entries
 from models.operators import NewOperator, add_operator
 from models.operators.interventions import Person
+from models.outbox.attempts import ATTEMPTS
 from models.platform.encryption import Vault
 from models.settings.settings import Settings
 from producers.simulation.partner import Respond, SimulatedPartner
@@ -99,6 +100,12 @@ class DeliverySetup:
         """Ask the database."""
         with self.engine.begin() as connection:
             return list(connection.execute(text(query), values))
+
+    def attempts(self, columns: str = "*", which: str = "true") -> list[Any]:
+        """Return the attempts of each notice in their order, wherever they are stored."""
+        return self.rows(
+            f"SELECT {columns} FROM {ATTEMPTS} a WHERE {which} ORDER BY notice, claim"  # noqa: S608 - words of a test
+        )
 
     def change(self, statement: str, **values: object) -> None:
         """Change the database behind everyone's back."""

@@ -39,6 +39,11 @@ _WRITES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("ticket_event SET message = :it", {"it": _BOTH}),
     ("ticket_event SET event_id = :it || event_id", {"it": "<img src=x>\"'"}),
     ("notice SET body = :it, path = '/\"><script>'", {"it": _BODY}),
+    ("notice SET answer = :it WHERE took_ms IS NOT NULL", {"it": _BOTH}),
+    (
+        "notice SET remarks = CAST(:it AS jsonb) WHERE took_ms IS NOT NULL",
+        {"it": json.dumps({HOSTILE: _BOTH})},
+    ),
     ("notice SET reason = :it WHERE ended = 'dead'", {"it": _BOTH}),
     ("delivery_attempt SET answer = :it", {"it": _BOTH + "x" * 65_000}),
     ("delivery_attempt SET problem = :it", {"it": HOSTILE}),

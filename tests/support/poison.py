@@ -9,7 +9,14 @@ BREAK = text("""
     BEGIN
         RAISE EXCEPTION 'this row breaks the table' USING ERRCODE = TG_ARGV[0];
     END $$""")
-ATTEMPTS_AGAIN = text("DROP TRIGGER refuse ON delivery_attempt")
+# An attempt is a row of its own, or kept by its notice.
+ATTEMPTS = (
+    ("INSERT ON delivery_attempt", "true"),
+    ("UPDATE ON notice", "OLD.took_ms IS NULL AND NEW.took_ms IS NOT NULL"),
+)
+ATTEMPTS_AGAIN = text("""
+    DROP TRIGGER refuse ON delivery_attempt;
+    DROP TRIGGER refuse ON notice""")
 
 CHECK_VIOLATION = "23514"  # the row's own fault
 DISK_FULL = "53100"  # no fault of an entry
@@ -37,12 +44,13 @@ def refuse_attempts(
     engine: Engine, which: str = "true", *, sqlstate: str = CHECK_VIOLATION
 ) -> Callable[[], None]:
     """Make the database refuse delivery attempts, until the returned function is called."""
-    trigger = f"""
-        CREATE TRIGGER refuse BEFORE INSERT ON delivery_attempt FOR EACH ROW
-          WHEN ({which}) EXECUTE FUNCTION refuse('{sqlstate}')"""
     with engine.begin() as connection:
         connection.execute(BREAK)
-        connection.execute(text(trigger))
+        for stored, condition in ATTEMPTS:
+            trigger = f"""
+                CREATE TRIGGER refuse BEFORE {stored} FOR EACH ROW
+                  WHEN ({condition} AND {which}) EXECUTE FUNCTION refuse('{sqlstate}')"""
+            connection.execute(text(trigger))
 
     def heal() -> None:
         with engine.begin() as connection:

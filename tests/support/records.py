@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, text
 
+from models.outbox.attempts import ATTEMPTS
 from tests.support.harness import OPERATOR
 
 TICKET = text("""
@@ -18,7 +19,7 @@ EVENTS = text("""
 NOTICES = text("""
     SELECT n.* FROM notice n JOIN ticket t ON t.id = n.ticket JOIN operator o ON o.id = t.operator
      WHERE o.code = :operator AND t.ticket_id = :ticket_id ORDER BY n.number""")
-ATTEMPTS = text("SELECT * FROM delivery_attempt ORDER BY notice, claim")
+ALL_ATTEMPTS = text(f"SELECT * FROM {ATTEMPTS} a ORDER BY notice, claim")  # noqa: S608 - a constant
 REJECTED = text("SELECT * FROM rejected_input ORDER BY id")
 
 # Each lists the tickets that break a rule.
@@ -95,7 +96,7 @@ class Records:
 
     def attempts(self) -> Sequence[Row[Any]]:
         """All attempts that were recorded."""
-        return self._rows(ATTEMPTS)
+        return self._rows(ALL_ATTEMPTS)
 
     def rejected(self) -> Sequence[Row[Any]]:
         """Return what was stored as rejected input."""

@@ -8,6 +8,7 @@ comes back and records what it knows.
 from dataclasses import dataclass
 from typing import Any, Final
 
+from models.outbox.attempts import ATTEMPTS
 from producers.simulation.partner import (
     Behaviour,
     CloseWithoutAnswer,
@@ -29,10 +30,10 @@ PARTED: Final[dict[str, tuple[Behaviour, Behaviour]]] = {
     "doubtful": (HangMidBody(), REFUSED),  # it has it, but never said so in whole
 }
 KNOWN_LATE: Final = [name for name, (first, _) in PARTED.items() if first is LATE]
-WINS: Final = """
+WINS: Final = f"""
     SELECT t.ticket_id, a.claim, a.verdict, a.recorded_at, CAST(a.xmin AS text) AS written_by
-      FROM delivery_attempt a JOIN notice n ON n.id = a.notice JOIN ticket t ON t.id = n.ticket
-     WHERE n.action = 'ticket_win'"""
+      FROM {ATTEMPTS} a JOIN notice n ON n.id = a.notice JOIN ticket t ON t.id = n.ticket
+     WHERE n.action = 'ticket_win'"""  # noqa: S608 - a constant
 NOTICES: Final = """
     SELECT t.ticket_id, n.id, n.action, n.ended, n.head, n.due_at, n.leased_until,
            n.perhaps_delivered, CAST(n.xmin AS text) AS written_by

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from models.outbox.attempts import ATTEMPTS
 from models.outgoing import examples
 from producers.simulation.partner import LedgerEntry, Rule, SimulatedPartner
 from tests.support.delivery_setup import DeliverySetup
@@ -34,7 +35,7 @@ def deliver(
 def attempts(delivery: DeliverySetup) -> list[Any]:
     """What was kept of each attempt, by the round's name and in order."""
     return delivery.rows(
-        "SELECT t.ticket_id, a.verdict, a.http_status, a.remarks, n.ended, n.reason"
-        " FROM delivery_attempt a JOIN notice n ON n.id = a.notice JOIN ticket t ON t.id = n.ticket"
+        "SELECT t.ticket_id, a.verdict, a.http_status, a.remarks, n.ended, n.reason"  # noqa: S608 - a constant
+        f" FROM {ATTEMPTS} a JOIN notice n ON n.id = a.notice JOIN ticket t ON t.id = n.ticket"
         " ORDER BY t.ticket_id, n.number, a.claim"
     )

@@ -14,6 +14,7 @@ from selectolax.lexbor import LexborHTMLParser
 from sqlalchemy import text
 from starlette.routing import Match
 
+from models.outbox.attempts import ATTEMPTS
 from models.users import Role
 from tests.support.api_client import OperationsApi
 from tests.support.console_app import ConsoleApp
@@ -28,10 +29,10 @@ from worker.console.api.application import PATH
 OF_A_SHAPE = 3  # pages of one route with the same fields in the query
 LINKS = ("href", "src", "action", "formaction", "hx-get", "data-live-path")
 FORBIDDEN = {"img", "iframe", "object", "embed", "base", "style"}
-TICKETS = text("""
+TICKETS = text(f"""
     SELECT DISTINCT ON (n.ended, d.verdict, t.status) o.code, t.ticket_id, n.id, d.claim
       FROM ticket t JOIN operator o ON o.id = t.operator LEFT JOIN notice n ON n.ticket = t.id
-      LEFT JOIN delivery_attempt d ON d.notice = n.id""")
+      LEFT JOIN {ATTEMPTS} d ON d.notice = n.id""")  # noqa: S608 - a constant
 EVENTS = text("""
     SELECT DISTINCT ON (e.outcome) o.code, t.ticket_id, e.event_id FROM ticket_event e
       JOIN ticket t ON t.id = e.ticket JOIN operator o ON o.id = t.operator""")

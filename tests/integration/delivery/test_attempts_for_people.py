@@ -21,7 +21,6 @@ from tests.support.delivery_setup import KEY, SECRET
 from tests.support.raw_server import Line, RawServer, raw_server
 from tests.support.wallet_setup import settle
 
-KEPT = "SELECT * FROM delivery_attempt ORDER BY notice, claim"
 HOSTILE = "T'$(touch${IFS}owned)`id`\\\"é"
 needs_curl = pytest.mark.skipif(
     shutil.which("curl") is None or shutil.which("openssl") is None,
@@ -46,7 +45,7 @@ def response(status: str, body: bytes = b"", *headers: str) -> bytes:
 
 
 def shown(delivery, claim: int = 1) -> ShownAttempt:
-    (row,) = delivery.rows("SELECT notice FROM delivery_attempt WHERE claim = :claim", claim=claim)
+    (row,) = delivery.attempts("notice", f"claim = {claim}")
     with delivery.engine.begin() as connection:
         attempt = find_attempt(connection, row.notice, claim)
     assert attempt is not None
@@ -99,7 +98,8 @@ def test_a_plain_success_keeps_when_and_where_and_little_else(delivery):
         delivery.publish("acme", ("ticket_win", "T"))
         delivery.deliver()
 
-    (row,) = delivery.rows(KEPT)
+    (row,) = delivery.attempts()
+    assert delivery.rows("SELECT FROM delivery_attempt") == [], "its notice keeps it"
     attempt = shown(delivery)
 
     assert row.sent_at == delivery.clock.now()

@@ -24,7 +24,7 @@ def test_an_attempt_says_that_its_address_is_the_proxy_s(delivery, partner, acme
     with connect_proxy() as proxy:
         loop = delivery.delivery_loop(partner_proxy=proxy.address, partner_proxy_networks=HOME)
         loop.run(lasting=RUN_MAX)
-        (row,) = delivery.rows("SELECT notice, verdict, remarks FROM delivery_attempt")
+        (row,) = delivery.attempts("notice, verdict, remarks")
         with delivery.engine.connect() as connection:
             shown = find_attempt(connection, row.notice)
 

@@ -35,7 +35,7 @@ def test_a_result_becomes_one_signed_post_and_starts_the_clock(delivery, partner
     assert dict(entry.headers)["content-type"] == "application/json"
     (ticket,) = delivery.rows("SELECT close_due_at FROM ticket")
     assert ticket.close_due_at == clock.now() + timedelta(hours=24)
-    (attempt,) = delivery.rows("SELECT verdict, http_status, problem FROM delivery_attempt")
+    (attempt,) = delivery.attempts("verdict, http_status, problem")
     assert attempt == ("delivered", 200, None)
 
 

@@ -177,7 +177,7 @@ def test_a_process_that_ends_waits_for_the_longest_call(delivery, partner, acme,
 
     loop.close()
 
-    rows = delivery.rows("SELECT verdict FROM delivery_attempt")
+    rows = delivery.attempts("verdict")
     assert [row.verdict for row in rows] == [verdict]
 
 

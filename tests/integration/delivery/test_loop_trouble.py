@@ -116,7 +116,7 @@ def test_an_attempt_the_database_refuses_does_not_hold_up_its_neighbours(
         " WHEN (NEW.answer = 'poison') EXECUTE FUNCTION refuse()"
     )
     delivery.change(
-        "CREATE TRIGGER bare BEFORE INSERT ON delivery_attempt FOR EACH ROW"
+        "CREATE TRIGGER bare BEFORE UPDATE ON notice FOR EACH ROW"
         " WHEN (NEW.http_status = 202) EXECUTE FUNCTION refuse()"
     )
     partner.behave(Rule(Respond(status=500, body=b"poison"), ticket_id="text"))
@@ -127,7 +127,7 @@ def test_an_attempt_the_database_refuses_does_not_hold_up_its_neighbours(
     loop = delivery.delivery_loop(monotonic=lambda: now[0])
 
     counts = loop.run(lasting=RUN_MAX).counts
-    delivery.change("DROP TRIGGER bare ON delivery_attempt")
+    delivery.change("DROP TRIGGER bare ON notice")
     now[0] += 11
     later = loop.run(lasting=RUN_MAX).counts
 

@@ -30,7 +30,6 @@ from worker.delivery.http.limits import TransferLimits
 from worker.delivery.ping import PingResult, SignatureCheck, ping, ping_signed
 from worker.delivery.token_endpoint import NOTHING_SENT
 
-ATTEMPTS = "SELECT * FROM delivery_attempt ORDER BY notice, claim"
 TRIES = "SELECT tries, ended, first_tried_at FROM notice ORDER BY id"
 PROBE = timedelta(seconds=15)
 MINUTE = timedelta(minutes=1)
@@ -130,7 +129,7 @@ def test_a_revoked_token_is_renewed_once_and_costs_no_attempt(delivery, server, 
     assert run.counts["again"] == server.statuses().count(401)
     assert len(server.requests) == 2
     assert circuit_of(delivery) is None
-    refused = [row for row in delivery.rows(ATTEMPTS) if row.http_status == 401]
+    refused = [row for row in delivery.attempts() if row.http_status == 401]
     assert {row.problem for row in refused} == {
         (
             "answered 401 to a token of the client us (slipway operators access acme);"
@@ -199,7 +198,7 @@ def test_nothing_secret_is_logged_or_stored(delivery, server, caplog, repeated):
     loop.run(lasting=RUN_MAX)
 
     logged = json.dumps([record.__dict__ for record in caplog.records], default=str)
-    stored = repr([delivery.rows(ATTEMPTS), delivery.rows("SELECT * FROM circuit")])
+    stored = repr([delivery.attempts(), delivery.rows("SELECT * FROM circuit")])
     assert "token_not_granted" in logged
     assert "invalid_client" in stored
     assert "canary" not in logged + stored
@@ -263,7 +262,7 @@ def test_without_a_token_nothing_is_sent_and_nothing_dies(delivery, server, cloc
 
     assert server.notices == []
     assert len(server.requests) == 1, "the endpoint is left alone after a failure"
-    attempts = delivery.rows(ATTEMPTS)
+    attempts = delivery.attempts()
     assert {row.verdict for row in attempts} == {"again"}
     assert {row.sent_at for row in attempts} == {None}
     for problem in {row.problem for row in attempts} | {str(circuit_of(delivery))}:

@@ -65,8 +65,8 @@ def partner_saying(response: bytes, *, kept: bool = True) -> Iterator[RawServer]
 
 
 def attempts(delivery: DeliverySetup) -> list[tuple[Any, ...]]:
-    kept = "SELECT verdict, http_status, problem, answer FROM delivery_attempt"
-    return [tuple(row) for row in delivery.rows(f"{kept} ORDER BY notice, claim")]
+    kept = delivery.attempts("verdict, http_status, problem, answer")
+    return [tuple(row) for row in kept]
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["closed", "kept"])
@@ -223,7 +223,7 @@ def test_what_a_wallet_almost_says_right_is_one_payout(delivery, habit):
     assert list(keys_of(server).values()) == [1]
     assert received[0].startswith(b"POST /api/payout?key=1 HTTP/1.1\r\n")
     doubt = WALLET_ODD[habit][2]
-    ((verdict, remarks),) = delivery.rows("SELECT verdict, remarks FROM delivery_attempt")
+    ((verdict, remarks),) = delivery.attempts("verdict, remarks")
     assert verdict == "delivered"
     assert remarks.get("doubts") == (None if doubt is None else [doubt])
 

@@ -62,7 +62,7 @@ def named_to(partner: SimulatedPartner) -> list[str | None]:
 
 def shown(delivery: DeliverySetup) -> list[str | None]:
     """Return the trace that each attempt is shown with, in the order of the calls."""
-    rows = delivery.rows("SELECT notice, claim FROM delivery_attempt ORDER BY notice, claim")
+    rows = delivery.attempts("notice, claim")
     with delivery.engine.connect() as connection:
         attempts = [find_attempt(connection, row.notice, row.claim) for row in rows]
     return [

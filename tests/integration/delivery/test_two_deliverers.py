@@ -44,7 +44,7 @@ def test_rule_14_a_409_to_the_repeat_changes_nothing_after_a_late_200_but_its_le
     two_deliverers.answer(second)
 
     assert two_deliverers.ends() == ["delivered", None]
-    verdicts = two_deliverers.delivery.rows("SELECT verdict FROM delivery_attempt ORDER BY claim")
+    verdicts = two_deliverers.delivery.attempts("verdict")
     assert [row.verdict for row in verdicts] == ["delivered", "dead"]
     clock.advance(LEASE - MOMENT)  # the other one may still have been sending
     assert two_deliverers.run(0) == {}
