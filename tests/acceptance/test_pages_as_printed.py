@@ -39,10 +39,9 @@ def clients() -> None:
             pytest.skip(f"{program} is not installed")
 
 
-@pytest.mark.parametrize("page", [README, PUBLISH])
-def test_a_page_can_be_followed_alone(page, has_npm):
+def test_publish_can_be_followed_alone(has_npm):
     with newcomer(*NEW_SHELL, has_npm=has_npm) as person:
-        person.follow(page)
+        person.follow(PUBLISH)
 
 
 def test_the_page_for_partners_needs_a_running_slipway_and_nothing_else(has_npm):
@@ -50,7 +49,7 @@ def test_the_page_for_partners_needs_a_running_slipway_and_nothing_else(has_npm)
         person.follow(PARTNERS)
 
 
-def test_a_page_can_be_followed_again(has_npm):
+def test_try_it_can_be_followed_alone_and_again(has_npm):
     with newcomer(*NEW_SHELL, has_npm=has_npm) as person:
         person.follow(TRY)
         person.follow(TRY)
@@ -58,11 +57,14 @@ def test_a_page_can_be_followed_again(has_npm):
 
 @pytest.mark.timeout(1200)
 def test_all_pages_can_be_followed_one_after_the_other(has_npm):
-    """In one folder; each starts Slipway with the data of the one before."""
+    """In one folder, README alone at first; each starts Slipway with the data of the one before.
+
+    The page for partners finds the Slipway of the page before it.
+    """
     with newcomer(*OLD_SHELL, has_npm=has_npm) as person:
-        for page in (README, TRY, PUBLISH):
+        for page in (README, TRY):
             person.follow(page)
-        with person.slipway():
+        with person.following(PUBLISH):
             person.follow(PARTNERS)
             rejected = json.loads(person.ask(".venv/bin/slipway events rejected list --json"))
             (won,) = ask(person.database_url(), WON)

@@ -57,6 +57,12 @@ class Newcomer:
 
     def follow(self, page: str) -> None:
         """Type each block, check each output, and end what keeps running with Ctrl-C."""
+        with self.following(page):
+            pass
+
+    @contextmanager
+    def following(self, page: str) -> Iterator[None]:
+        """The same, but what the page has started keeps running until the block ends."""
         with ExitStack() as terminals:
             main: Terminal | None = None
             for kind, block in blocks_of(page):
@@ -72,6 +78,7 @@ class Newcomer:
                 elif self.has_npm or INSTALL not in text:
                     main = main or terminals.enter_context(self.harness.terminal())
                     main.type(text)
+            yield
 
     def ask(self, line: str) -> str:
         """What another command prints, while Slipway runs."""
