@@ -20,6 +20,8 @@ TEXTS = [
     ("on-accent", "accent"),
     ("on-accent", "danger"),
 ]
+PHONES = re.compile(r"^@media \(max-width: .*?^}$", re.DOTALL | re.MULTILINE)
+COLOURED = re.compile(r"\b(?:background|border|color|outline|shadow|fill)[a-z-]*: ([^;]+);")
 SHAPES = [  # borders of fields, focus, lines: 3 to 1
     *((shape, ground) for shape in ("line-strong", "focus") for ground in GROUNDS),
     *((f"line-{number}", "surface") for number in range(1, 5)),
@@ -57,3 +59,15 @@ def test_text_can_be_read(text: str, ground: str, theme: int):
 @pytest.mark.parametrize(("shape", "ground"), SHAPES)
 def test_shapes_can_be_seen(shape: str, ground: str, theme: int):
     assert contrast(pair(shape)[theme], pair(ground)[theme]) >= 3
+
+
+def test_what_is_for_phones_alone_takes_its_colours_from_the_pairs():
+    (phones,) = PHONES.findall(SHEET)
+    given = COLOURED.findall(phones)
+
+    named = {name for words in given for name in re.findall(r"var\(--([a-z0-9-]+)\)", words)}
+    others = {re.sub(r"var\([^)]*\)", "", words).strip() for words in given}
+
+    assert len(given) > 3
+    assert named - {"radius"} <= COLOURS.keys()
+    assert others <= {"", "0", "none", "1px solid"}
