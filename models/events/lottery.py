@@ -7,9 +7,12 @@ a correction of the one before.
 
 import hashlib
 import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,7 +23,13 @@ from models.events.duplicate_keys import refuse_duplicate_keys
 from models.events.event import Entry, Event
 from models.events.field_names import refuse_near_misses
 from models.events.format import Id
-from models.events.lottery_format import LINE_NAMES, MESSAGE_NAMES, LotteryMessage
+from models.events.lottery_format import (
+    LINE_NAMES,
+    MESSAGE_NAMES,
+    LotteryMessage,
+    draw_time,
+    is_plain,
+)
 from models.events.messages import IDS_RULE, TEXT_RULE, check_nfc, check_storable, not_json
 from models.events.published import event_field
 from models.events.refusal import Refusal
@@ -37,6 +46,8 @@ from models.vocabulary import Action, Reason
 
 _MESSAGE: Final = TypeAdapter(LotteryMessage)
 _ID: Final = TypeAdapter(Id)
+_AMOUNT: Final = re.compile(rb'"amount"\s*:\s*([-+0-9.eE]*)')
+_OPERATORS: Final = 1024  # whose codes are kept once they were checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +140,18 @@ def _content(raw: bytes) -> _LotteryContent:
         raise not_json(raw, str(error), what="the message") from None
     if not isinstance(payload, dict):
         raise Refusal(Reason.INVALID_EVENT, "the message is not a JSON object")
-    refuse_duplicate_keys(raw)
-    _check_names(payload)
+    plain = is_plain(raw, payload)
+    if not plain:
+        refuse_duplicate_keys(raw)
+        _check_names(payload)
     try:
         _MESSAGE.validate_python(payload)
     except ValidationError as error:
         raise _refusal_of(payload, error) from None
-    check_storable(payload, "message")
-    _timestamp(payload, "draw_date")
-    at = _timestamp(payload, "timestamp")
+    if not plain:
+        check_storable(payload, "message")
+    _timestamp(payload, "draw_date", draw_time)
+    at = _timestamp(payload, "timestamp", parse_timestamp)
     return _LotteryContent(payload, _action(payload), at, _cents(raw, payload))
 
 
@@ -191,9 +205,9 @@ def _event_id(content: _LotteryContent) -> str:
     return f"lottery:{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:40]}"
 
 
-def _timestamp(payload: dict[str, Any], name: str) -> datetime:
+def _timestamp(payload: dict[str, Any], name: str, parse: Callable[[str], datetime]) -> datetime:
     try:
-        return parse_timestamp(payload[name])
+        return parse(payload[name])
     except ValueError as error:
         raise Refusal(
             Reason.INVALID_EVENT, f"{name}: {error} (was {quote(payload[name])})"
@@ -219,9 +233,15 @@ def _cents(raw: bytes, payload: dict[str, Any]) -> int:
 
 
 def _exact(raw: bytes, amount: float) -> Decimal:
-    """Return the exact amount: a fraction is read again as text, for a float is not exact."""
+    """Return the exact amount: a fraction is read again as text, for a float is not exact.
+
+    Without escapes the key that is there once is the message's own.
+    """
     if isinstance(amount, int):
         return Decimal(amount)
+    written = _AMOUNT.findall(raw)
+    if len(written) == 1 and b"\\" not in raw:
+        return Decimal(written[0].decode())
     return Decimal(json.loads(raw.decode(), parse_float=str)["amount"])
 
 
@@ -233,6 +253,12 @@ def _operator(entry: Entry) -> str:
             "the entry has no field `operator`: add the operator whose lottery it is, "
             "beside `type` and `event`",
         )
+    return _operator_named(given)
+
+
+@lru_cache(_OPERATORS)
+def _operator_named(given: bytes) -> str:
+    """Return the operator's code. Raises Refusal, which is not kept."""
     try:
         operator = _ID.validate_python(given.decode())
     except (UnicodeDecodeError, ValidationError):

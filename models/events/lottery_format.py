@@ -4,6 +4,8 @@ We are the receiver: required are the fields that the vendor's page marks so, an
 lenient as its schema and its sample. Fields that it does not name are accepted and stored.
 """
 
+from collections.abc import Mapping
+from functools import lru_cache
 from sys import float_info
 from typing import Annotated, Any, Final, Literal, Required
 
@@ -13,6 +15,7 @@ from typing_extensions import TypedDict  # Pydantic reads the standard one only 
 from models.events.field_names import KnownNames
 from models.events.format import NO_NUL, Text, Timestamp
 from models.events.stream_contract import ID_CHARACTERS_MAX
+from models.platform.timestamps import parse_timestamp
 
 # The vendor's ids are digits. Those that become ids of ours are limited to our length.
 Digits = Annotated[str, StringConstraints(max_length=ID_CHARACTERS_MAX, pattern=r"^[0-9]+$")]
@@ -110,3 +113,46 @@ def _names(*kinds: type) -> KnownNames:
 
 MESSAGE_NAMES: Final = _names(LotteryMessageFields, LotteryBet, LotterySettlement)
 LINE_NAMES: Final = _names(LotteryLine, BetLine, SettlementLine)
+_OPEN: Final = frozenset({"meta"})  # holds whatever the vendor likes
+_PLAIN_NAMES: Final = MESSAGE_NAMES.known - _OPEN
+# By the kind of message: a line of the other kind may hold anything under the same name.
+_PLAIN_LINE_NAMES: Final = {
+    kind: frozenset(names.known - _OPEN)
+    for kind, names in (
+        ("Bet", _names(LotteryLine, BetLine)),
+        ("Settlement", _names(LotteryLine, SettlementLine)),
+    )
+}
+_DRAWS: Final = 256  # whose dates are kept: a draw settles its tickets together
+
+draw_time = lru_cache(_DRAWS)(parse_timestamp)
+"""As `parse_timestamp`: the date of a draw, which all of its messages name alike."""
+
+
+def is_plain(raw: bytes, message: Mapping[str, object]) -> bool:
+    """Return whether a valid *message* needs no further check of its names, keys and texts.
+
+    It has known fields only, with nothing in `meta`, and no escapes in its text *raw*: no text
+    holds a NUL or half of a surrogate pair, and each colon follows a key or is part of a text. So
+    no key is hidden behind another where there are as many colons as keys, and colons in the times.
+    Nearly all messages are plain; of the others nothing is known.
+    """
+    if b"\\" in raw or not _has_names(message, _PLAIN_NAMES):
+        return False
+    kind, lines = message.get("type"), message.get("lines")
+    drawn, at = message.get("draw_date"), message.get("timestamp")
+    if not (isinstance(kind, str) and isinstance(drawn, str) and isinstance(at, str)):
+        return False
+    known = _PLAIN_LINE_NAMES.get(kind)
+    if known is None or not isinstance(lines, list):
+        return False
+    colons = len(message) + drawn.count(":") + at.count(":")
+    for line in lines:
+        if not isinstance(line, dict) or not _has_names(line, known):
+            return False
+        colons += len(line)
+    return raw.count(b":") == colons
+
+
+def _has_names(given: Mapping[str, object], known: frozenset[str]) -> bool:
+    return given.keys() <= known or (given.keys() - _OPEN <= known and not given["meta"])

@@ -1,7 +1,7 @@
 """Applies a batch of events in one transaction, by a handful of set-based statements."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from models.intake.deduplicate import (
 from models.lifecycle.advance import PendingEvent, advance
 from models.lifecycle.ticket import Terms, TicketState, refused_since
 from models.outbox.creates import withdraw_unsent
-from models.tickets.load import lock_by_key, parked_of, terms_of, unknown_among
+from models.tickets.load import find_tickets, lock_known, parked_of, terms_of
 from models.tickets.save import TicketChange, TicketExists, save_changes, save_new_tickets
 from models.tickets.tombstones import RemovedTicket, TicketKey
 from models.vocabulary import Action, Outcome, Reason, Status
@@ -77,8 +77,9 @@ def apply_events(
     oldest first (rule 5). Raises what the database raises; then nothing was applied.
     """
     routed, refused = _route(connection, events)
-    of_known, new = _apply_to_new_tickets(connection, routed, now=now, window=parking_window)
-    known = _apply_to_known_tickets(connection, of_known, now=now, window=parking_window)
+    ids, new = _apply_to_new_tickets(connection, routed, now=now, window=parking_window)
+    of_known = [event for event in routed if event.key in ids]
+    known = _apply_to_known_tickets(connection, of_known, ids, now=now, window=parking_window)
     return BatchResult(
         ended=new.ended + known.ended,
         rejected=new.rejected + known.rejected,
@@ -110,19 +111,21 @@ def _route(
 
 def _apply_to_new_tickets(
     connection: Connection, routed: Sequence[_Routed], *, now: datetime, window: timedelta
-) -> tuple[list[_Routed], BatchResult]:
+) -> tuple[dict[TicketKey, int], BatchResult]:
     """Apply the events of tickets that do not exist yet.
 
-    Returns the other events, whose tickets have to be locked, and how these ended. They are decided
-    before their tickets are inserted: a ticket without a row has no log and nothing parked. If
-    another transaction inserts one of the rows first, all are decided again without it. Where the
-    partnership has ended no ticket begins (rule 24), and none that was removed begins again
-    (rule 29).
+    Returns the ids of the other tickets, which have to be locked, and how these events ended. They
+    are decided before their tickets are inserted: a ticket without a row has no log and nothing
+    parked. If another transaction inserts one of the rows first, all are decided again without it.
+    Where the partnership has ended no ticket begins (rule 24), and none that was removed begins
+    again (rule 29).
     """
     if not routed:
-        return [], BatchResult()
+        return {}, BatchResult()
     while True:
-        ids, removed = unknown_among(connection, (event.key for event in routed))
+        ids, known, removed = find_tickets(connection, (event.key for event in routed))
+        if not ids and not removed:
+            return known, BatchResult()
         refused = [
             _operator_ended(event)
             if event.terms.ended_at is not None
@@ -142,19 +145,23 @@ def _apply_to_new_tickets(
             due = save_new_tickets(connection, changes, now=now)
         except TicketExists:
             continue
-        of_known = [e for e in routed if e.key not in ids and e.key not in removed]
         result = _conclude(connection, events, changes, due=due, now=now)
         result.refused.extend(refused)
-        return of_known, result
+        return known, result
 
 
 def _apply_to_known_tickets(
-    connection: Connection, routed: Sequence[_Routed], *, now: datetime, window: timedelta
+    connection: Connection,
+    routed: Sequence[_Routed],
+    ids: Mapping[TicketKey, int],
+    *,
+    now: datetime,
+    window: timedelta,
 ) -> BatchResult:
     """Lock the tickets of the events, then apply those that are not in the log yet."""
     if not routed:
         return BatchResult()
-    tickets, removed = lock_by_key(connection, (event.key for event in routed), now=now)
+    tickets, removed = lock_known(connection, ids, now=now)
     arrived = [(tickets[event.key], event.event) for event in routed if event.key in tickets]
     events = deduplicate(arrived, logged_events(connection, arrived))
     changes = _decide(connection, events.fresh, now=now, window=window)

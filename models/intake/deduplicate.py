@@ -12,12 +12,14 @@ from sqlalchemy import Connection, text
 from models.events.event import Event
 from models.events.kept_data import kept_data
 from models.lifecycle.ticket import TicketState
+from models.tickets.row import array
 
 # A statement of its own, after the one that locks: in the same one it would not see what another
 # worker has just committed (rule 20, E1).
 LOGGED = text("""
     SELECT e.ticket, e.event_id, e.action, e.data, e.entry_id
-      FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS key(ticket bigint, event_id text)
+      FROM unnest(CAST(:tickets AS bigint[]), CAST(:event_ids AS text[]))
+               AS key(ticket, event_id)
       JOIN ticket_event e ON e.ticket = key.ticket AND e.event_id = key.event_id""")
 
 COUNT_REPEATS = text("""
@@ -108,8 +110,11 @@ def _exact(number: float) -> Decimal:
 
 def logged_events(connection: Connection, arrived: Sequence[Arrived]) -> Log:
     """Return what the log has of these events; their tickets must be locked already."""
-    keys = [{"ticket": ticket.id, "event_id": event.event_id} for ticket, event in arrived]
-    rows = connection.execute(LOGGED, {"keys": to_json(keys).decode()})
+    keys = {
+        "tickets": array(ticket.id for ticket, _ in arrived),
+        "event_ids": array(event.event_id for _, event in arrived),
+    }
+    rows = connection.execute(LOGGED, keys)
     return {
         (row.ticket, row.event_id): LoggedContent(row.action, row.data, row.entry_id)
         for row in rows

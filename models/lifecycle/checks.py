@@ -12,9 +12,10 @@ from typing import Any, Final
 from models.events.amounts import CURRENCY
 from models.events.event import Event
 from models.events.format import MONEY_FIELDS, is_missing
+from models.events.lottery_format import draw_time
 from models.lifecycle.ticket import Decision, TicketState, stated
 from models.platform.money import MINOR_DIGITS, from_decimal_units
-from models.platform.timestamps import format_timestamp, parse_timestamp
+from models.platform.timestamps import format_timestamp
 from models.vocabulary import RESULTS, Action, Outcome, Reason, Status
 
 _PAM_NEEDS: dict[Action, tuple[str, ...]] = {
@@ -269,7 +270,7 @@ def _doubts_about_settlement(event: Event, message: Mapping[str, Any]) -> Iterat
     if _number(message.get("discount_amount")):
         yield f"a settlement has no discount, but discount_amount is {message['discount_amount']}"
     if _is_before_its_draw(event, message):
-        draw_date = format_timestamp(parse_timestamp(message["draw_date"]))
+        draw_date = format_timestamp(draw_time(message["draw_date"]))
         yield f"it was settled before its draw of {draw_date}"
 
 
@@ -310,6 +311,6 @@ def _is_before_its_draw(event: Event, message: Mapping[str, Any]) -> bool:
     if event.occurred_at is None or not isinstance(draw_date, str):
         return False
     try:
-        return event.occurred_at < parse_timestamp(draw_date)
+        return event.occurred_at < draw_time(draw_date)
     except ValueError:
         return False

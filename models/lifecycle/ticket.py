@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from functools import cache
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from models.events.format import is_missing
 from models.platform.timestamps import format_timestamp
@@ -60,8 +60,11 @@ class NewNotice(NamedTuple):
     traceparent: str | None = None  # the trace of what causes it
 
 
-_NOT_IN_ROW = frozenset({"new_notices", "_loaded"})
 _BY_RECEIPTS = frozenset({"unfinished", "close_due_at"})
+SETTLED: Final = (
+    *("status", "result", "generation", "settled_at", "amounts", "notices", "unfinished"),
+)
+"""What a result for a ticket that waits for it changes, and nothing else."""
 
 
 @dataclass(slots=True)
@@ -89,9 +92,9 @@ class TicketState:
     cancelled_by: str | None = None
     draw: str | None = None  # the one draw of a lottery ticket (H11)
     opened_in: str | None = None  # the currency in its details
-    details: dict[str, Any] = field(default_factory=dict)  # loaded where the protocol needs them
     erased: bool = False  # what identified its player was blanked (rule 25)
     bodies_removed: bool = False  # what was sent and answered is not stored any more (rule 28)
+    details: dict[str, Any] = field(default_factory=dict)  # loaded where the protocol needs them
     # What this transaction adds:
     filled: dict[str, Any] | None = None  # details that were missing
     amended: dict[str, Any] | None = None  # details that replace the present ones
@@ -112,6 +115,11 @@ class TicketState:
         """Whether more of its row changed than what a receipt of its partner changes."""
         known = zip(_NAMES, _values(self), self._loaded, strict=True)
         return any(now != before for name, now, before in known if name not in _BY_RECEIPTS)
+
+    @property
+    def settled_only(self) -> bool:
+        """Whether nothing but `SETTLED` is no longer as it was loaded."""
+        return _values(self)[: -len(SETTLED)] == self._loaded[: -len(SETTLED)]
 
     @property
     def needs_head(self) -> bool:
@@ -150,8 +158,10 @@ class TicketState:
         return f"{self.status}/{self.result}"
 
 
+_NOT_OTHERS: Final = {"new_notices", "_loaded", *SETTLED}
+_OTHERS: Final = [each.name for each in fields(TicketState) if each.name not in _NOT_OTHERS]
 # Dicts are replaced, never changed in place: nearly always their identity settles the comparison.
-_NAMES = tuple(each.name for each in fields(TicketState) if each.name not in _NOT_IN_ROW)
+_NAMES: Final = (*_OTHERS, *SETTLED)
 _values = attrgetter(*_NAMES)
 
 

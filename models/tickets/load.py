@@ -1,63 +1,62 @@
 """Finds, locks and loads tickets, in one order, with their parked events (rules 1, 19 and 20)."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from pydantic_core import to_json
 from sqlalchemy import Connection, Row, text
 
 from models.events.event import Event
 from models.events.stored import stored_data_problem
 from models.lifecycle.advance import PendingEvent
 from models.lifecycle.ticket import Terms, TicketState
-from models.tickets.row import SELECTED, TERMS_OF_OPERATOR, state_of_row, terms_of_row
-from models.tickets.tombstones import RemovedTicket, TicketKey, removed_among, removed_of_row
+from models.tickets.row import SELECTED, TERMS_OF_OPERATOR, array, states_of_rows, terms_of_row
+from models.tickets.tombstones import RemovedTicket, TicketKey, removed_among
 from models.vocabulary import Action, Reason
 
 TERMS = text(f"SELECT {TERMS_OF_OPERATOR} FROM operator WHERE code = ANY(:codes)")  # noqa: S608 - a constant list of columns
+TERMS_BY_ID = text(f"SELECT {TERMS_OF_OPERATOR} FROM operator WHERE id = ANY(:ids)")  # noqa: S608 - a constant list of columns
+_KEY: Final = """unnest(CAST(:operators AS int[]), CAST(:ticket_ids AS text[]))
+                      AS key(operator, ticket_id)"""
 
 # Without a lock: a ticket that is found is locked later, one that is not may exist by then. With
 # the first OFFSET 0 only keys without a ticket are looked for among those that were removed, with
 # the second by their key, however small that table still is.
-NEW = text("""
-    SELECT key.operator, key.ticket_id, r.ended_at, r.erased,
-           CASE WHEN r.ended_at IS NULL THEN nextval('ticket_id_seq') END AS id
-      FROM (SELECT k.operator, k.ticket_id
-              FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS k(operator int, ticket_id text)
-             WHERE NOT EXISTS (SELECT FROM ticket t
-                                WHERE t.operator = k.operator AND t.ticket_id = k.ticket_id)
-            OFFSET 0) key
+FIND = text(f"""
+    SELECT k.operator, k.ticket_id, k.known, r.ended_at, r.erased,
+           CASE WHEN k.known IS NULL AND r.ended_at IS NULL
+                THEN nextval('ticket_id_seq') END AS new
+      FROM (SELECT key.operator, key.ticket_id, t.id AS known
+              FROM {_KEY}
+              LEFT JOIN ticket t ON t.operator = key.operator AND t.ticket_id = key.ticket_id
+            OFFSET 0) k
       LEFT JOIN LATERAL (SELECT ended_at, erased FROM tombstone
-                          WHERE operator = key.operator AND ticket_id = key.ticket_id
-                         OFFSET 0) r ON true""")
+                          WHERE k.known IS NULL
+                            AND operator = k.operator AND ticket_id = k.ticket_id
+                         OFFSET 0) r ON true""")  # noqa: S608 - constants of this module
 
 # Missing tickets are inserted first, in key order, and only then are all locked in one order:
 # "lock those that exist, insert the rest, lock these" deadlocks (E5).
-INSERT_ABSENT = text("""
+INSERT_ABSENT = text(f"""
     INSERT INTO ticket (operator, ticket_id, created_at, changed_at)
     SELECT key.operator, key.ticket_id, :now, :now
-      FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS key(operator int, ticket_id text)
+      FROM {_KEY}
      ORDER BY key.operator, key.ticket_id COLLATE "C"
         ON CONFLICT (operator, ticket_id) DO NOTHING
- RETURNING operator, ticket_id""")
+ RETURNING operator, ticket_id""")  # noqa: S608 - constants of this module
 DELETE = text("DELETE FROM ticket WHERE id = ANY(:ids)")
 
 # NO KEY: an insert that refers to the ticket need not wait (E8).
-# OFFSET 0 keeps the operator out of the search for the ticket: on a table that is still small, the
-# planner would go through all tickets of the key's operator instead.
 LOCK_BY_KEY = text(f"""
     SELECT {SELECTED}
-      FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS key(operator int, ticket_id text)
+      FROM {_KEY}
       JOIN ticket t ON t.operator = key.operator AND t.ticket_id = key.ticket_id
-     CROSS JOIN LATERAL (SELECT * FROM operator WHERE id = t.operator OFFSET 0) o
      ORDER BY t.id FOR NO KEY UPDATE OF t""")  # noqa: S608 - a constant list of columns
 LOCK_BY_ID = text(f"""
-    SELECT {SELECTED}
-      FROM ticket t JOIN operator o ON o.id = t.operator
-     WHERE t.id = ANY(:ids)
-     ORDER BY t.id FOR NO KEY UPDATE OF t""")  # noqa: S608 - a constant list of columns
+    SELECT {SELECTED} FROM ticket t WHERE t.id = ANY(:ids)
+     ORDER BY t.id FOR NO KEY UPDATE""")  # noqa: S608 - a constant list of columns
+DETAILS = text("SELECT id, details FROM ticket WHERE id = ANY(:ids)")
 
 PARKED = text("""
     SELECT ticket, event_id, arrival, action, data, occurred_at, order_time, received_at,
@@ -71,33 +70,36 @@ def terms_of(connection: Connection, codes: Iterable[str]) -> dict[str, Terms]:
     return {row.code: terms_of_row(row) for row in rows}
 
 
-class UnknownTickets(NamedTuple):
-    """Tickets that have no row: *new* ones with the ids they are to get, and those removed."""
+class FoundTickets(NamedTuple):
+    """Tickets by their keys: *new* ones with the ids they are to get, *known* ones with theirs."""
 
     new: dict[TicketKey, int]
+    known: dict[TicketKey, int]
     removed: dict[TicketKey, RemovedTicket]
 
 
-def unknown_among(connection: Connection, keys: Iterable[TicketKey]) -> UnknownTickets:
-    """Return those of *keys* that have no ticket: yet, or any more (rule 29)."""
-    unknown = UnknownTickets({}, {})
-    for row in connection.execute(NEW, {"keys": _as_json(keys)}):
-        key = (row.operator, row.ticket_id)
-        if row.id is not None:
-            unknown.new[key] = row.id
+def find_tickets(connection: Connection, keys: Iterable[TicketKey]) -> FoundTickets:
+    """Look the tickets of *keys* up without a lock: some are new, some were removed (rule 29)."""
+    tickets = FoundTickets({}, {}, {})
+    rows = connection.execute(FIND, _parameters(keys))
+    for operator, ticket_id, known, ended_at, erased, new in rows:
+        key = (operator, ticket_id)
+        if known is not None:
+            tickets.known[key] = known
+        elif new is not None:
+            tickets.new[key] = new
         else:
-            unknown.removed[key] = removed_of_row(row)
-    return unknown
+            tickets.removed[key] = RemovedTicket(ended_at, bool(erased))
+    return tickets
 
 
-def _as_json(keys: Iterable[TicketKey]) -> str:
-    """Return *keys* as the parameter of a statement, sorted."""
-    return to_json(
-        [
-            {"operator": operator, "ticket_id": ticket_id}
-            for operator, ticket_id in sorted(set(keys))
-        ]
-    ).decode()
+def _parameters(keys: Iterable[TicketKey]) -> dict[str, str]:
+    """Return *keys*, sorted, as the parameters of a statement."""
+    ordered = sorted(set(keys))
+    return {
+        "operators": array(operator for operator, _ in ordered),
+        "ticket_ids": array(ticket_id for _, ticket_id in ordered),
+    }
 
 
 class LockedTickets(NamedTuple):
@@ -105,6 +107,22 @@ class LockedTickets(NamedTuple):
 
     tickets: dict[TicketKey, TicketState]
     removed: dict[TicketKey, RemovedTicket]
+
+
+def lock_known(
+    connection: Connection, known: Mapping[TicketKey, int], *, now: datetime
+) -> LockedTickets:
+    """Lock tickets that were found a moment ago, by their ids, until the transaction ends.
+
+    One that has been removed since is treated as by `lock_by_key`.
+    """
+    tickets = lock_by_id(connection, known.values())
+    locked = LockedTickets({key: tickets[id_] for key, id_ in known.items() if id_ in tickets}, {})
+    if gone := known.keys() - locked.tickets.keys():
+        again = lock_by_key(connection, gone, now=now)
+        locked.tickets.update(again.tickets)
+        locked.removed.update(again.removed)
+    return locked
 
 
 def lock_by_key(
@@ -118,15 +136,16 @@ def lock_by_key(
     locked = LockedTickets({}, {})
     missing = set(keys)
     while missing:
-        listed = _as_json(missing)
+        listed = _parameters(missing)
         inserted = {
             (row.operator, row.ticket_id)
-            for row in connection.execute(INSERT_ABSENT, {"keys": listed, "now": now})
+            for row in connection.execute(INSERT_ABSENT, {**listed, "now": now})
         }
-        rows = connection.execute(LOCK_BY_KEY, {"keys": listed})
-        tickets = {(row.operator, row.ticket_id): state_of_row(row) for row in rows}
+        rows = connection.execute(LOCK_BY_KEY, listed).all()
+        states = _states(connection, rows)
+        tickets = {(state.terms.operator, state.ticket_id): state for state in states.values()}
         doubtful = inserted | (missing - tickets.keys())
-        removed = removed_among(connection, _as_json(doubtful)) if doubtful else {}
+        removed = removed_among(connection, _parameters(doubtful)) if doubtful else {}
         if opened_again := [tickets.pop(key).id for key in removed if key in tickets]:
             connection.execute(DELETE, {"ids": opened_again})
         locked.tickets.update(tickets)
@@ -138,8 +157,27 @@ def lock_by_key(
 
 def lock_by_id(connection: Connection, ids: Iterable[int]) -> dict[int, TicketState]:
     """Lock the tickets of *ids* until the transaction ends."""
-    rows = connection.execute(LOCK_BY_ID, {"ids": sorted(set(ids))})
-    return {row.id: state_of_row(row) for row in rows}
+    rows = connection.execute(LOCK_BY_ID, {"ids": sorted(set(ids))}).all()
+    return _states(connection, rows)
+
+
+def _states(connection: Connection, rows: Sequence[Sequence[Any]]) -> dict[int, TicketState]:
+    """Return the tickets in *rows*, which are locked, with the terms of their operators.
+
+    These are read once for each operator, after the lock (rule 20).
+    """
+    if not rows:
+        return {}
+    operators = connection.execute(TERMS_BY_ID, {"ids": sorted({row[0] for row in rows})})
+    terms = {row.operator: terms_of_row(row) for row in operators}
+    of_wallets = [row[1] for row in rows if terms[row[0]].protocol == "seamless"]
+    details = _details_of(connection, of_wallets) if of_wallets else {}
+    return states_of_rows(rows, terms, details)
+
+
+def _details_of(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    rows = connection.execute(DETAILS, {"ids": ids})
+    return {row.id: row.details for row in rows if isinstance(row.details, dict)}
 
 
 def parked_of(

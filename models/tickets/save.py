@@ -18,11 +18,14 @@ from models.platform.errors import SlipwayError
 from models.tickets.row import (
     ASSIGNMENTS,
     INSERTED,
+    SETTLED_ASSIGNMENTS,
+    SETTLED_ROWS,
     UPDATED,
     CopyIn,
     CopyRow,
     document,
     inserted_row,
+    settled_rows,
     updated_row,
 )
 from models.vocabulary import NOT_WANTED, RESULTS, Action, NoticeEnd, Status
@@ -39,6 +42,14 @@ UPDATE_TICKETS = text(f"""
                      ELSE coalesce(r.filled, '{{}}') || t.details || coalesce(r.amended, '{{}}')
                      END
       FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r({UPDATED})
+     WHERE t.id = r.id""")  # noqa: S608 - constant lists of columns
+
+# Nearly all tickets that are updated are open ones that were settled. They take a third of the
+# time so: of an object for each row, PostgreSQL reads every column by its name.
+UPDATE_SETTLED = text(f"""
+    UPDATE ticket t
+       SET {SETTLED_ASSIGNMENTS}, changed_at = :now, cancelled_at = NULL
+      FROM {SETTLED_ROWS}
      WHERE t.id = r.id""")  # noqa: S608 - constant lists of columns
 
 EVENTS = CopyIn(
@@ -114,12 +125,7 @@ class TicketChange(NamedTuple):
 def save_changes(connection: Connection, changes: Sequence[TicketChange], *, now: datetime) -> bool:
     """Write *changes*. Returns True if a new notice is due now, so that deliverers should look."""
     notices, due = _notice_rows(changes, now)
-    changed = [
-        updated_row(change.ticket, news=bool(change.decided) or change.ticket.has_news)
-        for change in changes
-        if _is_row_changed(change)
-    ]
-    _execute(connection, UPDATE_TICKETS, changed, now)
+    _update_tickets(connection, filter(_is_row_changed, changes), now)
     _save_events(connection, changes, now)
     NOTICES.write(connection, notices)
     return due
@@ -157,6 +163,21 @@ def _insert_tickets(
         if isinstance(error.orig, UniqueViolation):
             raise TicketExists from error
         raise
+
+
+def _update_tickets(connection: Connection, changes: Iterable[TicketChange], now: datetime) -> None:
+    settled: list[TicketState] = []
+    others: list[dict[str, Any]] = []
+    for change in changes:
+        ticket = change.ticket
+        if change.decided and ticket.settled_only and not ticket.is_over:
+            settled.append(ticket)
+        else:
+            news = bool(change.decided) or ticket.has_news
+            others.append(updated_row(ticket, news=news))
+    if settled:
+        connection.execute(UPDATE_SETTLED, {**settled_rows(settled), "now": now})
+    _execute(connection, UPDATE_TICKETS, others, now)
 
 
 def _is_row_changed(change: TicketChange) -> bool:

@@ -1,5 +1,6 @@
 """Finds what stays of tickets that ended and were removed (rule 29)."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from unicodedata import normalize
@@ -12,7 +13,8 @@ TicketKey = tuple[int, str]
 
 OF_KEYS: Final = text("""
     SELECT r.operator, r.ticket_id, r.ended_at, r.erased
-      FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS key(operator int, ticket_id text)
+      FROM unnest(CAST(:operators AS int[]), CAST(:ticket_ids AS text[]))
+               AS key(operator, ticket_id)
      CROSS JOIN LATERAL (SELECT * FROM tombstone
                           WHERE operator = key.operator AND ticket_id = key.ticket_id
                          OFFSET 0) r""")
@@ -46,9 +48,11 @@ def removed_of_row(row: Row[Any]) -> RemovedTicket:
     return RemovedTicket(row.ended_at, bool(row.erased))
 
 
-def removed_among(connection: Connection, keys: str) -> dict[TicketKey, RemovedTicket]:
-    """Return those of *keys*, a JSON list of operators and ids, whose tickets were removed."""
-    rows = connection.execute(OF_KEYS, {"keys": keys})
+def removed_among(
+    connection: Connection, keys: Mapping[str, str]
+) -> dict[TicketKey, RemovedTicket]:
+    """Return those of *keys*, as the parameters of `OF_KEYS`, whose tickets were removed."""
+    rows = connection.execute(OF_KEYS, keys)
     return {(row.operator, row.ticket_id): removed_of_row(row) for row in rows}
 
 

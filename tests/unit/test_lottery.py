@@ -10,9 +10,13 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic_core import from_json
 
 from models.events.decode import read
+from models.events.duplicate_keys import find_duplicate_keys
 from models.events.event import Entry, Event, Unreadable
+from models.events.lottery_format import LINE_NAMES, MESSAGE_NAMES, is_plain
+from models.events.messages import check_storable
 from models.platform.money import MINOR_DIGITS
 from models.vocabulary import Action
 from tests.support.entries import ENTRY_ID
@@ -116,6 +120,22 @@ def test_no_amount_passes_through_a_float(cents, currency):
     assert accepted(with_amount(written, currency)).data["net_payout"] == cents
 
 
+BESIDE = [
+    b'"meta": {"amount": 1.11}, "amount"',
+    b'"whatever": ["amount", {"amount" : 1.11}], "amount"',
+    b'"meta": {"\\u0061mount": 1.11}, "amount"',
+    b'"whatever": "\\"amount\\": 1.11", "amount"',
+    b'"whatever": "amount", "amount" \n',
+]
+
+
+@pytest.mark.parametrize("instead", BESIDE, ids=range(len(BESIDE)))
+def test_the_amount_is_the_message_s_own_whatever_else_is_called_so(instead):
+    raw = with_amount("24.57").replace(b'"amount"', instead)
+
+    assert accepted(raw).data["net_payout"] == 2457
+
+
 @pytest.mark.parametrize(
     ("written", "currency", "message"),
     [
@@ -181,6 +201,69 @@ def test_nothing_in_a_field_is_more_than_refused(value, field):
     result = read(lottery_entry(raw))
 
     assert isinstance(result, Event) == (wrong(raw) is None)
+
+
+ODD_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.floats()
+    | st.integers()
+    | st.text(':"\\ab\x00\ud800', max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+FIELDS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["amount", "lines", "meta", "draw_numbers", "Amount", "numbers", "stranger", "user_id"]
+        ),
+        ODD_VALUES | st.sampled_from([{}, [], [1], "1", 0]),
+    ),
+    max_size=3,
+)
+
+
+def text_of(pairs: list[tuple[str, object]]) -> str:
+    """Write an object in which a key may appear twice."""
+    return f"{{{', '.join(f'{json.dumps(key)}: {json.dumps(value)}' for key, value in pairs)}}}"
+
+
+@given(kind=st.sampled_from([bet, settlement]), of_message=FIELDS, of_line=FIELDS)
+def test_what_passes_as_plain_would_pass_every_check(kind, of_message, of_line):
+    """No amount counts of two, no field is misspelt, and nothing cannot be stored."""
+    message = json.loads(kind())
+    (line,) = message.pop("lines")
+    lines = text_of([*line.items(), *of_line])
+    raw = f'{text_of([*message.items(), *of_message])[:-1]}, "lines": [{lines}]}}'.encode()
+
+    if wrong(raw) is None and is_plain(raw, document := from_json(raw)):
+        assert find_duplicate_keys(raw) == []
+        assert not MESSAGE_NAMES.near_misses(document)
+        assert not [name for line in document["lines"] for name in LINE_NAMES.near_misses(line)]
+        check_storable(document, "message")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"09:00:00", b"09\\u003a00:00", "amount: appears twice in one object; send it once"),
+        (b'"line_id"', b'"numbers": [NaN], "line_id"', "the number is not finite"),
+    ],
+    ids=["a colon is escaped", "a field of the other kind"],
+)
+def test_what_hides_from_the_quick_check_is_found(old, new, message):
+    raw = settlement().replace(old, new, 1)
+    if b"u003a" in new:
+        raw = raw.replace(b'"amount"', b'"amount": 1, "amount"')
+
+    assert message in refused(raw).message
+
+
+def test_most_messages_are_plain():
+    for raw in (bet(), settlement(), settlement(won=False), SAMPLE):
+        assert is_plain(raw, json.loads(raw))
 
 
 # --- the forms of a message -----------------------------------------------------------------------
