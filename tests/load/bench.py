@@ -16,6 +16,7 @@ from tests.load import console_data
 from tests.load.claim_row import measure as measure_claim
 from tests.load.console_row import measure as measure_console
 from tests.load.delivery_row import measure as measure_delivery
+from tests.load.draw_cost import measure as measure_settlements
 from tests.load.draw_rows import measure as measure_draw
 from tests.load.environment import BenchEnvironment, open_environment
 from tests.load.intake_rows import measure as measure_intake
@@ -132,6 +133,7 @@ def latency(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> 
 
 
 def draw(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
+    measure_settlements(environment, samples, rounds=ROUNDS, tickets=5_000 if quick else 20_000)
     measure_draw(environment, samples, tickets=20_000 if quick else 1_000_000)
 
 

@@ -55,8 +55,7 @@ def measure(environment: BenchEnvironment, samples: Samples, *, tickets: int) ->
         open_sink() as sink,
         environment.database("draw", sink=sink.url, operators=OPERATORS) as database,
     ):
-        bought = live_one(database, _bet(), settled=False)
-        copy(database, bought, tickets, operators=OPERATORS)
+        buy(database, tickets)
         with database.workers(*WORKERS) as pids:
             with environment.redis() as redis:
                 fill(redis, WARM, name="W", operators=OPERATORS)
@@ -73,7 +72,7 @@ def _draw(database: Database, sink: Sink, samples: Samples, tickets: int) -> Non
         feed(redis, tickets)
         samples.add(f"draw of {tickets:,}, feed on the stream, s", _since(database, began))
         eventually(lambda: int(redis.xlen(STREAM)) == 0, within=LASTING_MAX)
-    _until_told(database, sink, WARM + tickets)
+    until_told(database, sink, WARM + tickets)
     with database.engine.begin() as connection:
         applied = connection.execute(APPLIED).scalar_one()
         delivered, count = connection.execute(DELIVERED).one()
@@ -91,14 +90,11 @@ def _close(database: Database, sink: Sink, samples: Samples, tickets: int, *, sw
     """Let the 24 hours pass: by data, and the sweep stands still until all of them are over."""
     os.kill(sweep, signal.SIGSTOP)
     try:
-        with database.engine.begin() as connection:
-            connection.execute(A_DAY_LATER)
-        database.tidy("VACUUM ANALYZE ticket")
-        database.tidy("CHECKPOINT")
+        make_due(database)
         began = _now(database)
     finally:
         os.kill(sweep, signal.SIGCONT)
-    _until_told(database, sink, 2 * (WARM + tickets))
+    until_told(database, sink, 2 * (WARM + tickets))
     with database.engine.begin() as connection:
         closed, count = connection.execute(CLOSED).one()
         delivered, sent = connection.execute(DELIVERED).one()
@@ -106,6 +102,14 @@ def _close(database: Database, sink: Sink, samples: Samples, tickets: int, *, sw
     assert sent == 2 * (WARM + tickets), f"and its partner was told once, not {sent} in all"
     _say(samples, f"close wave of {tickets:,}, all closed", tickets, closed - began)
     _say(samples, f"close wave of {tickets:,}, all notices delivered", tickets, delivered - began)
+
+
+def make_due(database: Database) -> None:
+    """Let the 24 hours pass, by data."""
+    with database.engine.begin() as connection:
+        connection.execute(A_DAY_LATER)
+    database.tidy("VACUUM ANALYZE ticket")
+    database.tidy("CHECKPOINT")
 
 
 def feed(redis: Redis, tickets: int) -> None:
@@ -122,13 +126,19 @@ def feed(redis: Redis, tickets: int) -> None:
         put([STREAM], [first, last, codes, *messages, str(DIGITS)[:-7]])
 
 
+def buy(database: Database, tickets: int) -> None:
+    """Put bought tickets there, each with the Bet that opened it."""
+    copy(database, live_one(database, _bet(), settled=False), tickets, operators=OPERATORS)
+
+
 def _bet() -> Entry:
     bought = worded(present() - timedelta(hours=1))
     message = bet(ticket_id=str(DIGITS), timestamp=bought, draw_date=worded(present()))
     return entry_of({**LOTTERY, "event": message.decode()})
 
 
-def _until_told(database: Database, sink: Sink, requests: int) -> None:
+def until_told(database: Database, sink: Sink, requests: int) -> None:
+    """Wait until the sink has read so many requests, and the database has none to send."""
     eventually(lambda: sink.counts().requests >= requests, within=LASTING_MAX)
 
     def over() -> bool:

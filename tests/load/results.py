@@ -37,6 +37,7 @@ REACH = {
     "latency_p99_100": Reach("bare chain / p99 from XADD to the partner, 100 events/s", 0.4, 0.75),
     "latency_p50_500": Reach("bare chain / p50 from XADD to the partner, 500 events/s", 0.5, 0.75),
     "latency_p99_500": Reach("bare chain / p99 from XADD to the partner, 500 events/s", 0.4, 0.75),
+    "settlement": Reach("plain event / lottery settlement, the intake's time of each", 0.5, 0.7),
     "console": Reach("150 ms / p95 of the console's slowest page, 10 million tickets", 1, 3),
     "footprint_of_broker": Reach("70 MiB / beat or Flower, whichever is larger", 1, 1.2),
     "footprint_of_worker": Reach("100 MiB / largest of intake, deliver, sweep, gateway", 1, 1.2),
