@@ -79,6 +79,23 @@ bench: setup ## measure every row of the table in tests/load/README.md, in under
 bench-quick: setup ## the same with smaller loads, in under 5 minutes
 	@$(BIN)/python -m tests.load.bench --quick
 
+# The peers are no dependencies: they have an environment of their own. Where npm or its package is
+# missing, the benchmark says that Restate was not run, and why.
+PEERS := build/peers
+RESTATE := @restatedev/restate-server@1.7.12
+
+.PHONY: bench-peers
+bench-peers: setup $(PEERS)/.installed ## measure Slipway beside pgqueuer, procrastinate, DBOS, Restate and plain Celery
+	@$(BIN)/python -m tests.load.peers.bench $(BENCH_PEERS)
+
+$(PEERS)/.installed: tests/load/peers/requirements.txt
+	@echo "==> installing the peers into $(PEERS)"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PEERS)
+	@$(BIN)/uv pip install --quiet --python $(PEERS)/bin/python -r $<
+	@npm install --no-save --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error \
+		--prefix $(PEERS) $(RESTATE) || echo "==> npm could not install $(RESTATE)"
+	@touch $@
+
 LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate -q
 

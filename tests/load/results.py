@@ -105,13 +105,13 @@ class Samples:
     def summed_up(self, *, quick: bool) -> dict[str, Any]:
         """Medians with least and most, and how it went."""
         ratios = {
-            name: {**_spread(values), "at_least": REACH[name].at_least, "aim": REACH[name].aim}
+            name: {**spread(values), "at_least": REACH[name].at_least, "aim": REACH[name].aim}
             for name, values in self.ratios.items()
         }
         return {
             "ratios": {name: ratios[name] for name in REACH if name in ratios},
-            "figures": {name: _spread(values) for name, values in self.figures.items()},
-            "machine": {**_machine(), "quick": quick},
+            "figures": {name: spread(values) for name, values in self.figures.items()},
+            "machine": {**this_machine(), "quick": quick},
             "seconds": self.seconds,
             "failed": self.failed,
         }
@@ -156,12 +156,14 @@ def table(kept: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def spread(values: list[float]) -> dict[str, float]:
+    """The median, the least and the most, with four figures."""
     summary = {"median": statistics.median(values), "min": min(values), "max": max(values)}
     return {name: float(f"{value:.4g}") for name, value in summary.items()}
 
 
-def _machine() -> dict[str, Any]:
+def this_machine() -> dict[str, Any]:
+    """What figures of this machine are to be read with."""
     return {
         "cores": len(os.sched_getaffinity(0)),
         "processor": _processor(),
