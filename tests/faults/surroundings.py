@@ -4,7 +4,7 @@ Behind them both servers have a replica that takes their place: PostgreSQL a syn
 Valkey two replicas of which the sentinels promote one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,6 +19,7 @@ from tests.faults.schedule import Fault, Place
 from tests.faults.spare_postgres import PostgresPair, standby_of
 from tests.faults.watched_valkey import DOWN_AFTER, WatchedValkeys, sentinels_before
 from tests.support.pooler import shipped_pgbouncer
+from tests.support.sentinels import AS_THEY_ARE
 from worker.local.servers import Servers
 from worker.local.servers.ports import LOOPBACK
 
@@ -65,11 +66,17 @@ class Surroundings:
 
 @contextmanager
 def surroundings(
-    servers: Servers, network: Network, folder: Path, *, down_after: timedelta = DOWN_AFTER
+    servers: Servers,
+    network: Network,
+    folder: Path,
+    *,
+    down_after: timedelta = DOWN_AFTER,
+    periods: Mapping[str, int] = AS_THEY_ARE,
 ) -> Iterator[Surroundings]:
     """Run all that in *folder*, which other users can pass through, until the block ends.
 
-    Sentinels take a primary for dead that they do not hear from for *down_after*.
+    Sentinels take a primary for dead that they do not hear from for *down_after*; *periods*: how
+    often they ask and tell.
     """
     beside = folder / "pgbouncer"
     beside.mkdir()
@@ -77,7 +84,7 @@ def surroundings(
     server = make_url(servers.database_url).set(host=LOOPBACK, port=line)
     with (
         standby_of(servers) as pair,
-        sentinels_before(servers, network, down_after=down_after) as watched,
+        sentinels_before(servers, network, down_after=down_after, periods=periods) as watched,
         shipped_pgbouncer(server.render_as_string(hide_password=False), beside) as pooled,
     ):
         yield Surroundings(pooled, watched.url, network, pair, watched)

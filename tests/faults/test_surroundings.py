@@ -18,6 +18,7 @@ from tests.faults.surroundings import Surroundings, surroundings
 from tests.support.databases import ask
 from tests.support.gateway_app import event
 from tests.support.pooler import needs_pgbouncer
+from tests.support.sentinels import HURRIED
 from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
 from worker.local.servers import Servers, embedded_servers
@@ -34,7 +35,7 @@ def around() -> Iterator[tuple[Servers, Surroundings]]:
         passable_folder() as folder,
         embedded_servers(durable=True, within=folder) as servers,
         Network() as network,
-        surroundings(servers, network, folder, down_after=DOWN_AFTER) as built,
+        surroundings(servers, network, folder, down_after=DOWN_AFTER, periods=HURRIED) as built,
     ):
         yield servers, built
 

@@ -33,7 +33,7 @@ from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.publishing_load import Load
 from tests.support.redis_haproxy import SHIPPED, haproxy_before
-from tests.support.sentinels import NOTICED_MS, PASSWORD, USER, Watched, sentinels
+from tests.support.sentinels import AS_THEY_ARE, NOTICED_MS, PASSWORD, USER, Watched, sentinels
 from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
 from worker.local.servers import embedded_servers
@@ -72,7 +72,7 @@ class Topology:
                 servers=self.servers,
                 replicas_to_write=self.replicas_to_write,
                 noticed_ms=NOTICED_MS,
-                periods={},
+                periods=AS_THEY_ARE,
             ) as watched,
             self._way_to(watched) as url,
         ):

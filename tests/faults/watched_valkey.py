@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -15,6 +15,7 @@ from tests.faults.network import EVERYBODY, Network
 from tests.faults.relays import Line
 from tests.faults.schedule import Place
 from tests.faults.spare_valkey import Member, password_of, spare_of
+from tests.support.sentinels import AS_THEY_ARE, set_periods
 from tests.support.wait import eventually
 from worker.local.servers import Servers
 from worker.local.servers.binaries import Binaries, find_binaries
@@ -182,11 +183,16 @@ class WatchedValkeys:
 
 @contextmanager
 def sentinels_before(
-    servers: Servers, network: Network, *, down_after: timedelta = DOWN_AFTER
+    servers: Servers,
+    network: Network,
+    *,
+    down_after: timedelta = DOWN_AFTER,
+    periods: Mapping[str, int] = AS_THEY_ARE,
 ) -> Iterator[WatchedValkeys]:
     """Run two replicas of the trial's Valkey and three sentinels until the block ends.
 
-    The sentinels promote another primary when they do not hear from one for *down_after*.
+    The sentinels promote another primary when they do not hear from one for *down_after*, and ask
+    and tell as often as *periods* say.
     All reach each server by one line of the network: its address is what the sentinels say.
     """
     with ExitStack() as ends:
@@ -220,6 +226,8 @@ def sentinels_before(
             server = SentinelServer(number, watching, binaries, first.line, down_after)
             ends.callback(server.kill)
             server.start()
+            with _sentinel(server.port, original.password) as client:
+                set_periods(client, periods)
             started.append(server.port)
         yield WatchedValkeys(first, *others, started, original.password)
 

@@ -29,7 +29,8 @@ PAUSE_MS: Final = 10_000
 NOTICED_MS, PATIENT_MS = 1_000, 60_000
 # How often sentinels ask and tell, in milliseconds: of their own they hear of a change within 10 s,
 # and tell a former primary 8 s later. And a busy machine shall not make them stand still (TILT).
-HURRIED: Final = {
+AS_THEY_ARE: Final[Mapping[str, int]] = {}
+HURRIED: Final[Mapping[str, int]] = {
     "info-period": 1_000,
     "publish-period": 500,
     "ask-period": 200,
@@ -142,12 +143,6 @@ class Watched:
         eventually(lambda: self.named() not in (0, before))
         self._notice_after(PATIENT_MS)
 
-    def set_periods(self, sentinel: int, periods: Mapping[str, int]) -> None:
-        """Have the sentinel at that port ask and tell so often."""
-        words = [word for period in periods.items() for word in period]
-        with self.client(sentinel, password=SENTINEL_PASSWORD) as client:
-            client.execute_command("SENTINEL", "DEBUG", *words)
-
     def _notice_after(self, milliseconds: int) -> None:
         for port in self.sentinels:
             with self.client(port, password=SENTINEL_PASSWORD) as sentinel:
@@ -178,6 +173,13 @@ class Watched:
             if state["num-other-sentinels"] < COUNT - 1 or len(up) != len(self.servers) - 1:
                 return False
         return True
+
+
+def set_periods(sentinel: Redis, periods: Mapping[str, int]) -> None:
+    """Have it ask and tell so often, in milliseconds; without any, as it is."""
+    if periods:
+        words = [word for period in periods.items() for word in period]
+        sentinel.execute_command("SENTINEL", "DEBUG", *words)  # type: ignore[no-untyped-call]  # redis-py's
 
 
 def _replicated(primary: Redis) -> bool:
@@ -239,8 +241,8 @@ def sentinels(
             )
             command = _command(programs[1], folder, f"sentinel-{number}", lines)
             ending.enter_context(server_running(command, port))
-            if periods:
-                watched.set_periods(port, periods)
+            with watched.client(port, password=SENTINEL_PASSWORD) as sentinel:
+                set_periods(sentinel, periods)
         eventually(watched.all_know)
         yield watched
 
