@@ -17,7 +17,7 @@ WON = "SELECT count(*) FROM ticket WHERE ticket_id ~ '^T[0-9]' AND result = 'won
 OLD_SHELL = ("/bin/sh", "-e")
 NEW_SHELL = ("bash", "-e", "-o", "pipefail")
 
-pytestmark = pytest.mark.slow(seconds=100)
+pytestmark = pytest.mark.slow(seconds=30)
 
 
 @pytest.fixture(scope="module")

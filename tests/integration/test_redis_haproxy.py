@@ -115,7 +115,7 @@ def test_no_connection_is_made_while_most_sentinels_are_down(started: Started) -
     assert reached(started.most_sentinels_down) == 0
 
 
-@pytest.mark.slow(seconds=30)
+@pytest.mark.slow(seconds=12)
 def test_what_is_acknowledged_survives_failovers_and_the_return_of_the_killed_primary(
     watched: Watched, url: str
 ) -> None:
