@@ -32,11 +32,9 @@ KILO, MEGA, GIGA, TERA = 1e3, 1e6, 1e9, 1e12
 class Life:
     """One ticket, opened with all its fields, won, notified and closed: measured once, with 20,000.
 
-    One of each worker on two cores, PostgreSQL 18 with its defaults, tables not yet vacuumed.
+    One of each worker on two cores.
     """
 
-    wal_bytes: float = 9_200
-    stored_bytes: float = 4_720  # all four tables with their indexes
     commits: float = 0.43
     transaction_ids: float = 0.14
     entry_bytes: float = 181  # an event of a few fields on the stream of Valkey 9
@@ -72,6 +70,8 @@ class Measured:
         return None if whole is None else whole / self.cores
 
 
+STORED: Final = "PostgreSQL, bytes per closed ticket, all"
+WAL: Final = "WAL per whole life, all, bytes"
 INTAKE: Final = "Slipway, events applied on all cores/s"
 DELIVERY: Final = "Slipway, notices delivered and recorded/s"
 SWEEP: Final = "Slipway, N pending, closings/s"
@@ -121,16 +121,19 @@ def measured_table(measured: Measured) -> Iterator[str]:
         yield f"| {what} | {_number(measured.figure(name))} | {_number(part)} |"
     for what, name, unit in OTHERS:
         yield f"| {what.replace('N', 'many')} | {_number(measured.figure(name), unit)} | |"
-    yield from _stored(measured.figure("PostgreSQL, bytes per pending ticket, N pending, all"))
+    for what, name in (
+        ("PostgreSQL, a million tickets that wait",
+         "PostgreSQL, bytes per pending ticket, N pending, all"),
+        ("PostgreSQL, a million closed tickets", STORED),
+        ("WAL, a million whole lives", WAL),
+    ):  # fmt: skip
+        yield f"| {what} | {_scaled(measured.figure(name), MEGA / GIGA, '.1f', 'GB')} | |"
+    entry = Life().entry_bytes
+    yield f"| Redis, a million events that wait on the stream ¹ | {entry:.0f} MB | |"
 
 
-def _stored(pending: float | None) -> Iterator[str]:
-    life = Life()
-    waiting = NOT_MEASURED if pending is None else f"{pending * MEGA / GIGA:.1f} GB"
-    yield f"| PostgreSQL, a million tickets that wait | {waiting} | |"
-    yield f"| PostgreSQL, a million closed tickets ¹ | {life.stored_bytes * MEGA / GIGA:.1f} GB | |"
-    yield f"| WAL, a million whole lives ¹ | {life.wal_bytes * MEGA / GIGA:.1f} GB | |"
-    yield f"| Redis, a million events that wait on the stream ¹ | {life.entry_bytes:.0f} MB | |"
+def _scaled(value: float | None, factor: float, form: str, unit: str) -> str:
+    return NOT_MEASURED if value is None else f"{value * factor:{form}} {unit}"
 
 
 def load_table(measured: Measured) -> Iterator[str]:
@@ -160,10 +163,14 @@ def _rows(measured: Measured) -> Iterator[tuple[str, list[str]]]:
         needed = [NOT_MEASURED if part is None else f"{times * rate / part:,.1f}" for rate in peak]
         yield f"cores at the peak, {what}", needed
     yield "commits a second, peak ¹", [_number(life.commits * rate) for rate in peak]
-    yield "WAL a second, peak ¹", [f"{life.wal_bytes * rate / MEGA:,.1f} MB" for rate in peak]
-    yield "WAL a day ¹", [f"{life.wal_bytes * load / GIGA:,.0f} GB" for load in LOADS]
-    stored = [life.stored_bytes * load * RETENTION_DAYS / TERA for load in LOADS]
-    yield f"PostgreSQL after {RETENTION_DAYS} days ¹", [f"{value:,.1f} TB" for value in stored]
+    wal, stored = measured.figure(WAL), measured.figure(STORED)
+    yield "WAL a second, peak", [_scaled(wal, rate / MEGA, ",.1f", "MB") for rate in peak]
+    yield "WAL a day", [_scaled(wal, load / GIGA, ",.0f", "GB") for load in LOADS]
+    days = [load * RETENTION_DAYS for load in LOADS]
+    yield (
+        f"PostgreSQL after {RETENTION_DAYS} days",
+        [_scaled(stored, tickets / TERA, ",.1f", "TB") for tickets in days],
+    )
     rows = [NOTICES * load * RETENTION_DAYS / GIGA for load in LOADS]
     yield "rows of the largest table then", [f"{value:,.2f} billion" for value in rows]
     freezing = [FREEZE_AGE / (life.transaction_ids * load) for load in LOADS]

@@ -4,6 +4,7 @@ Each runs outside any transaction and can be repeated: a revision of such steps 
 at any point. Readers and writers pass while a step waits, so it waits for minutes, not 3 s.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -129,6 +130,32 @@ def drop_narrower_index(name: str, table: str, *, wider: str) -> None:
                 f"{wider} does not begin with the columns of {name}"
             )
             assert narrow.condition == wide.condition, f"{wider} is not about the rows of {name}"
+        op.drop_index(name, table_name=table, if_exists=True, postgresql_concurrently=True)
+
+
+def drop_replaced_index(name: str, table: str, *, by: str) -> None:
+    """Drop an index concurrently, unless it is gone already.
+
+    *by*: a valid index by which the statements of this release find what they found by the old one.
+    Old processes stay right without it; what they found by it may take them longer, so it may not
+    be one that the way of an event needs.
+    """
+    with _outside_transactions():
+        quote = op.get_bind().dialect.identifier_preparer.quote
+        names = {"name": quote(by), "table": quote(table)}
+        instead = op.get_bind().execute(INDEX_COLUMNS, names).one_or_none()
+        assert instead is not None, f"{table} has no valid index {by}"
+        op.drop_index(name, table_name=table, if_exists=True, postgresql_concurrently=True)
+
+
+def drop_unused_index(name: str, table: str, *, since: str) -> None:
+    """Drop an index concurrently, unless it is gone already.
+
+    *since*: the earlier revision with which the code stopped using it. Processes that are older
+    than that stay right without it, and may become slow.
+    """
+    assert re.fullmatch("[0-9]{4}", since), f"{since} is no revision"
+    with _outside_transactions():
         op.drop_index(name, table_name=table, if_exists=True, postgresql_concurrently=True)
 
 

@@ -131,7 +131,7 @@ SUPERSEDED: Final = text("""
 PARKED: Final = text("""
     SELECT count(*) AS number, min(park_until) AS oldest
       FROM (SELECT park_until FROM ticket_event
-             WHERE outcome = 'parked' AND park_until <= :late
+             WHERE outcome = 'parked' AND park_until IS NOT NULL AND park_until <= :late
              ORDER BY park_until LIMIT :limit) first""")
 CLOSINGS: Final = text("""
     SELECT count(*) AS number, min(close_due_at) AS oldest

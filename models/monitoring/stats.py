@@ -73,7 +73,8 @@ ON_HOLD: Final = text("""
 PARKED: Final = text("""
     SELECT count(*) AS parked, min(park_until) AS first_end
       FROM (SELECT park_until FROM ticket_event
-             WHERE outcome = 'parked' ORDER BY park_until LIMIT :limit) first
+             WHERE outcome = 'parked' AND park_until IS NOT NULL
+             ORDER BY park_until LIMIT :limit) first
 """)
 
 # A job that waits, for its pace or for unfinished tickets, has its next batch in the future; so has

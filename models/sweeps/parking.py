@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 ENDED_WINDOWS = text("""
     SELECT ticket FROM ticket_event
-     WHERE outcome = 'parked'
+     WHERE outcome = 'parked' AND park_until IS NOT NULL
        AND park_until <= least(CAST(:watermark AS timestamptz), CAST(:now AS timestamptz))
      ORDER BY park_until LIMIT :limit""")
 

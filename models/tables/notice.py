@@ -114,8 +114,8 @@ class Notice(SQLModel, table=True):
     reason: str | None = None  # why it is dead, skipped or withdrawn
     created_at: datetime = Field(sa_column=timestamp_column())
     traceparent: str | None = None  # its event's; of a closing, its own or that of the result
-    # The call that delivered it, under its last claim, if that was a plain success; each column is as
-    # in `DeliveryAttempt`. All attempts are read as `models.outbox.attempts` says.
+    # The call that delivered it, under its last claim, if that was a plain success; each column is
+    # as in `DeliveryAttempt`. All attempts are read as `models.outbox.attempts` says.
     sent_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
     took_ms: int | None = None  # None: it keeps no call
     http_status: int | None = None

@@ -135,28 +135,30 @@ def test_a_table_that_a_crash_would_empty_is_named(office):
 
 
 def test_an_index_that_somebody_dropped_is_named(office):
-    office.change("DROP INDEX ticket_event_parked")
+    office.change("DROP INDEX ticket_event_window_end")
 
     (finding,) = office.finds(tables)
 
     assert finding.state is State.WRONG
-    assert "missing indexes: ticket_event_parked" in finding.detail
+    assert "missing indexes: ticket_event_window_end" in finding.detail
     assert "CREATE INDEX CONCURRENTLY" in str(finding.remedy)
 
 
 def test_an_index_whose_building_failed_is_named(office):
     office.change(
-        "DROP INDEX ticket_event_parked",
+        "DROP INDEX ticket_event_window_end",
         "CREATE TABLE elsewhere (number int)",
         "INSERT INTO elsewhere VALUES (1), (1)",
     )
     with pytest.raises(psycopg.errors.UniqueViolation):
-        office.change("CREATE UNIQUE INDEX CONCURRENTLY ticket_event_parked ON elsewhere (number)")
+        office.change(
+            "CREATE UNIQUE INDEX CONCURRENTLY ticket_event_window_end ON elsewhere (number)"
+        )
 
     (finding,) = office.finds(tables)
 
-    assert "invalid indexes, which no statement uses: ticket_event_parked" in finding.detail
-    assert finding.remedy == "REINDEX INDEX CONCURRENTLY ticket_event_parked"
+    assert "invalid indexes, which no statement uses: ticket_event_window_end" in finding.detail
+    assert finding.remedy == "REINDEX INDEX CONCURRENTLY ticket_event_window_end"
 
 
 def test_a_trigger_that_is_not_ours_is_doubtful(office):

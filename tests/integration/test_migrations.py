@@ -15,7 +15,12 @@ from sqlmodel import SQLModel
 import models.tables  # noqa: F401 - fills the metadata
 from models.database.engine import open_engine
 from models.database.errors import is_transient
-from models.migrations.online import drop_narrower_index, drop_narrower_unique
+from models.migrations.online import (
+    drop_narrower_index,
+    drop_narrower_unique,
+    drop_replaced_index,
+    drop_unused_index,
+)
 from models.migrations.revisions import VERSIONS, current_revision, expected_revision
 from models.migrations.runner import NotMigrated, upgrade
 from models.outbox.claim import LeaseTerms, claim
@@ -208,6 +213,24 @@ def test_an_index_is_dropped_only_for_one_that_finds_the_same(engine, name, wide
             pytest.raises(AssertionError, match=problem),
         ):
             drop_narrower_index(name, "rejected_input", wider=wider)
+
+
+def test_an_index_goes_once_another_is_there_or_none_needs_it(engine):
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        with Operations.context(context), context.begin_transaction():
+            with pytest.raises(AssertionError, match="has no valid index no_such_index"):
+                drop_replaced_index("ticket_event_waiting", "ticket_event", by="no_such_index")
+            with pytest.raises(AssertionError, match="soon is no revision"):
+                drop_unused_index("ticket_event_listed", "ticket_event", since="soon")
+            for _ in range(2):  # as after a kill
+                drop_replaced_index(
+                    "ticket_event_waiting", "ticket_event", by="ticket_event_window_end"
+                )
+                drop_unused_index("ticket_event_listed", "ticket_event", since="0001")
+        left = {index["name"] for index in inspect(connection).get_indexes("ticket_event")}
+
+    assert left == {"ticket_event_window_end", "ticket_event_of_id"}
 
 
 def test_originals_stay_unique_beside_their_repeats(engine):

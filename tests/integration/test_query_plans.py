@@ -6,6 +6,7 @@ was, and in a session whose statements were prepared when the tables were still 
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 
@@ -32,7 +33,7 @@ from worker.local.servers import Servers
 
 BATCH = 100
 QUIET_ROUNDS = 12  # psycopg prepares at the sixth, PostgreSQL plans for good five later
-CROWDED = "crowded"
+CROWDED, SUDDENLY = "crowded", "suddenly_crowded"
 SECOND = timedelta(seconds=1)
 BIG = {"ticket", "ticket_event", "notice"}
 UNWANTED = text("""
@@ -43,28 +44,54 @@ UNWANTED = text("""
  RETURNING ticket""")
 
 
-@pytest.fixture(scope="module")
-def crowd(servers: Servers, template: str) -> Iterator[Harness]:
-    """A partner that is down, and a session that has known the tables since they were empty."""
-    url = databases.create(servers.database_url, CROWDED, template=template)
+@contextmanager
+def crowd_in(
+    servers: Servers, template: str, name: str, *, analysed: bool = False
+) -> Iterator[Harness]:
+    """A partner that is down, and a session that has known the tables since they were empty.
+
+    *analysed*: as they were before the crowd came, when nothing was parked.
+    """
+    url = databases.create(servers.database_url, name, template=template)
     harness = Harness(open_engine(url, application_name="tests", pool_size=1), ManualClock())
     harness.add_operator("sick")
     harness.add_operator()
     for number in range(QUIET_ROUNDS):
         a_quiet_day(harness, f"Q{number}")
     with harness.engine.begin() as connection:
+        if analysed:
+            connection.execute(text("ANALYZE"))
         gather(connection, now=harness.now)
     harness.publish(
         *(harness.event("ticket_create", f"C{number}", **SLIP) for number in range(BATCH))
     )
     yield harness
     harness.engine.dispose()
-    databases.drop(servers.database_url, CROWDED)
+    databases.drop(servers.database_url, name)
 
 
-@pytest.fixture(scope="module", params=["an old session", "never analysed", "analysed"])
-def harness(request, crowd: Harness) -> Harness:
-    """The same crowd in three states, which pytest visits in this order."""
+@pytest.fixture(scope="module")
+def crowd(servers: Servers, template: str) -> Iterator[Harness]:
+    with crowd_in(servers, template, CROWDED) as harness:
+        yield harness
+
+
+@pytest.fixture(scope="module")
+def sudden_crowd(servers: Servers, template: str) -> Iterator[Harness]:
+    with crowd_in(servers, template, SUDDENLY, analysed=True) as harness:
+        yield harness
+
+
+@pytest.fixture(
+    scope="module",
+    params=["an old session", "never analysed", "analysed", "analysed while small"],
+)
+def harness(request) -> Harness:
+    """The same crowd in three states, visited in this order, and one that came suddenly."""
+    if request.param == "analysed while small":
+        sudden: Harness = request.getfixturevalue("sudden_crowd")
+        return sudden
+    crowd: Harness = request.getfixturevalue("crowd")
     if request.param == "never analysed":
         crowd.engine.dispose()  # a session of its own
     if request.param == "analysed":
@@ -185,7 +212,7 @@ STEPS = {
     "close": (close, {"ticket_close_due", "ticket_pkey"}, {"ticket": 3}),
     "end windows": (
         end,
-        {"ticket_event_parked", "ticket_event_waiting", "ticket_pkey"},
+        {"ticket_event_window_end", "ticket_event_waiting", "ticket_pkey"},
         {"ticket": 2, "ticket_event": 3},
     ),
     "end a partnership": (

@@ -138,7 +138,12 @@ def draw(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> Non
 
 
 def storage(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
-    measure_storage(environment, samples, waves=ROUNDS, lives=2_000 if quick else 10_000)
+    measure_storage(
+        environment,
+        samples,
+        waves=ROUNDS if quick else 2 * ROUNDS,
+        lives=2_000 if quick else 5_000,
+    )
 
 
 def console(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:

@@ -36,6 +36,8 @@ STARTING_MAX = timedelta(seconds=60)
 NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: where nothing is to be delivered
 EMPTY = text("""
     TRUNCATE ticket, ticket_event, notice, delivery_attempt, rejected_input""")
+# For `pg_waldump`: a checkpoint would remove it else.
+KEPT_WAL = {"wal_keep_size": "1GB"}
 ACCEPTED = text("SELECT enumvals FROM pg_settings WHERE name = :name")
 EMPTY_TRIES = 5
 CONSUMERS_MAX = 16
@@ -232,7 +234,7 @@ def _set_up(database_url: str) -> None:
     """Give PostgreSQL the settings of compose; one that was built without lz4 has pglz."""
     engine = open_engine(database_url, application_name="load", pool_size=1)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for name, value in postgres_settings().items():
+        for name, value in (postgres_settings() | KEPT_WAL).items():
             accepted = connection.execute(ACCEPTED, {"name": name}).scalar_one()
             given = value if accepted is None or value in accepted else "on"
             connection.execute(text(f"ALTER SYSTEM SET {name} = '{given}'"))

@@ -81,7 +81,7 @@ class Wal(NamedTuple):
 
 
 def measure(environment: BenchEnvironment, samples: Samples, *, waves: int, lives: int) -> None:
-    """Let *waves* of so many *lives* pass; sizes are of all tickets there are after a wave."""
+    """Let *waves* of so many *lives* pass; sizes are of all tickets there are after the last."""
     with (
         open_sink() as sink,
         environment.database(
@@ -96,12 +96,12 @@ def measure(environment: BenchEnvironment, samples: Samples, *, waves: int, live
             live(database, sink, wave=wave, lives=lives, before=(wave - 1) * lives)
             lived = wal_place(database)
             database.tidy(f"VACUUM {', '.join(TABLES)}")
-            _keep(database, samples, tickets=wave * lives)
             life, vacuum = wal(database, began, lived), wal(database, lived, wal_place(database))
             samples.add("WAL per whole life, all, bytes", life.written / lives)
             samples.add("WAL per whole life, images of pages, bytes", life.images / lives)
             samples.add("WAL per whole life, of its vacuum, bytes", vacuum.written / lives)
             samples.ratio("wal", WRITTEN_MAX / samples.last("WAL per whole life, all, bytes"))
+        _keep(database, samples, tickets=waves * lives)
         for table, share in hot(database).items():
             samples.add(f"updates of {table} that are HOT, %", 100 * share)
 

@@ -52,6 +52,7 @@ BAD = {
     ' sa.ForeignKeyConstraint(["o"], ["operator.id"]))': "locks operator, ticket",
     'build_index("x", "ticket", ["a"], unique=True)\n'
     'drop_narrower_unique("y", "ticket", wider="x")': "drop_narrower_unique: done twice",
+    'revision = "0039"\ndrop_unused_index("x", "ticket", since="0039")': "says no earlier revision",
     'build_index("x", "ticket", ["a"])\nop.add_column("ticket", sa.Column("a"))': (
         "add_column: done twice"
     ),

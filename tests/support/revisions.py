@@ -24,7 +24,13 @@ ADDS: Final[Mapping[str, tuple[int, ...]]] = {
 }
 ON_NEW_TABLES: Final = {"create_index": 1, "create_unique_constraint": 1, "bulk_insert": 0}
 # Of transactions: models.migrations.online. A wider index serves what the narrower one did.
-OUTSIDE: Final = {"build_index", "validate", "drop_narrower_index"}
+OUTSIDE: Final = {
+    "build_index",
+    "validate",
+    "drop_narrower_index",
+    "drop_replaced_index",
+    "drop_unused_index",
+}
 HARMLESS: Final = {"create_table", "f", "get_bind"}
 OF_ONLINE: Final = OUTSIDE | {"widen_check", "rewrite_small", "drop_narrower_unique"}
 # Other for each row: adding such a column rewrites the whole table, under its lock.
@@ -58,6 +64,23 @@ class Revision:
     def new_tables(self) -> set[str]:
         """The tables it creates."""
         return {_word(step, 0) for name, step in self.steps if name == "create_table"}
+
+    def is_earlier(self, other: str | None) -> bool:
+        """Return whether *other* is the number of a revision before this one."""
+        if other is None or re.fullmatch(r"\d{4}", other) is None:
+            return False
+        return other < self.number
+
+    @property
+    def number(self) -> str:
+        """Its number; empty where it names none."""
+        for node in self.tree.body:
+            match node:
+                case ast.Assign(
+                    targets=[ast.Name(id="revision")], value=ast.Constant(value=str(number))
+                ):
+                    return number
+        return ""
 
     @property
     def unused_since(self) -> str | None:
@@ -105,6 +128,8 @@ def _faults_of(name: str, step: ast.Call, revision: Revision) -> Iterator[str]:
         case _ if name in ON_NEW_TABLES:
             if _word(step, ON_NEW_TABLES[name]) not in revision.new_tables:
                 yield "stops all writers of a table that is in use: build_index(), or in code"
+        case "drop_unused_index" if not revision.is_earlier(_given(step, "since")):
+            yield "says no earlier revision since which no code uses it"
         case _ if name in ADDS or name in OUTSIDE or name in HARMLESS:
             return
         case _ if revision.unused_since is None:
@@ -173,6 +198,15 @@ def _is(step: ast.Call, name: str, *, value: bool) -> bool:
         and keyword.value.value is value
         for keyword in step.keywords
     )
+
+
+def _given(step: ast.Call, name: str) -> str | None:
+    """The text that a step is given under a name."""
+    for keyword in step.keywords:
+        match keyword:
+            case ast.keyword(arg=given, value=ast.Constant(value=str(word))) if given == name:
+                return word
+    return None
 
 
 def _word(step: ast.Call, place: int) -> str:
