@@ -53,7 +53,7 @@ _RESULTS: Final = ", ".join(f"'{action}'" for action in sorted(RESULTS))
 # statement, so another one finds them (`move_heads`, E1).
 RECORD_SUCCESSES = text(f"""
     WITH input AS MATERIALIZED (
-        SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+        SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS r(
                    notice bigint, lease uuid, took_ms int, http_status int, answer text,
                    remarks jsonb, sent_at timestamptz, remote_address inet, traceparent text)),
     locked AS MATERIALIZED (
