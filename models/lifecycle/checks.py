@@ -159,13 +159,14 @@ def with_doubts(decision: Decision, ticket: TicketState, event: Event) -> Decisi
     if decision.outcome is not Outcome.APPLIED or len(event.data) <= _IDS:
         return decision
     doubts = [*_doubts_about_payout(ticket, event), *_doubts_about_round(ticket, event)]
-    doubts += _doubts_about_lottery(event)
+    if (message := _lottery_message(event)) is not None:
+        doubts += _doubts_about_lottery(event, message)
     if not doubts:
         return decision
-    message = "doubtful: " + "; ".join(doubts)
+    explanation = "doubtful: " + "; ".join(doubts)
     if decision.message is not None:
-        message = f"{decision.message}; {message}"
-    return decision._replace(message=message)
+        explanation = f"{decision.message}; {explanation}"
+    return decision._replace(message=explanation)
 
 
 def contradiction(ticket: TicketState, event: Event) -> str | None:
@@ -216,9 +217,11 @@ def _contradictory_settlement(facts: Mapping[str, Any], event: Event) -> str | N
 def _doubts_about_payout(ticket: TicketState, event: Event) -> Iterator[str]:
     """Compare the money in an event with its result."""
     data = event.data
-    gross, net = (data.get(name) for name in _PAYOUTS)
+    gross, net = data.get("gross_payout"), data.get("net_payout")
     if event.action is Action.LOST:
-        yield from (f"lost, but {name} is {data[name]}" for name in _PAYOUTS if data.get(name))
+        for name, paid in zip(_PAYOUTS, (gross, net), strict=True):
+            if paid:
+                yield f"lost, but {name} is {paid}"
     elif event.action is Action.WIN and net == 0:
         yield "won, but net_payout is 0"
     elif event.action is Action.REFUND:
@@ -245,22 +248,18 @@ def _differs(known: object, given: object) -> bool:
     return not is_missing(known) and not is_missing(given) and known != given
 
 
-def _doubts_about_lottery(event: Event) -> Iterator[str]:
-    message = _lottery_message(event)
-    if message is None:
-        return
+def _doubts_about_lottery(event: Event, message: Mapping[str, Any]) -> Iterator[str]:
     lines = _lines(message)
     if not lines:
         yield "it has no lines"
-    if len({repr(line.get("line_id")) for line in lines}) < len(lines):
+    if len(lines) > 1 and len({repr(line.get("line_id")) for line in lines}) < len(lines):
         yield "a line appears twice"
     if message.get("skip_publishing") is True:
         yield "skip_publishing is true, but it was published"
-    yield from (
-        _doubts_about_settlement(event, message)
-        if message["type"] == "Settlement"
-        else _doubts_about_bet(message, lines)
-    )
+    if message["type"] == "Settlement":
+        yield from _doubts_about_settlement(event, message)
+    else:
+        yield from _doubts_about_bet(message, lines)
 
 
 def _doubts_about_settlement(event: Event, message: Mapping[str, Any]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, TextClause, text
 
 from models.database.one_by_one import together_or_one_by_one
-from models.vocabulary import RESULTS
+from models.vocabulary import RESULT_OF
 
 # All that decides is in the ticket's own row (H41). The body is built here as `models.notices.pam`
 # builds it, the key as `models.notices.key` does; tests compare them.
@@ -21,13 +21,15 @@ _DUE: Final = f"""
          WHERE {_IS_DUE}
          ORDER BY t.close_due_at LIMIT :limit"""  # noqa: S608 - a constant
 DUE: Final = text(_DUE)
-_RESULTS: Final = ", ".join(f"'{action}'" for action in sorted(RESULTS))
+_ACTION_OF_RESULT: Final = " ".join(
+    f"WHEN '{result}' THEN '{action}'" for action, result in RESULT_OF.items()
+)
 _IS_NOTIFIED: Final = """(o.protocol = 'pam' AND o.ended_at IS NULL
                AND (o.wants IS NULL
                     OR 'ticket_closed' = ANY (string_to_array(replace(o.wants, ' ', ''), ','))))"""
 # By `notice_identity`.
 _TRACE_OF_RESULT: Final = f"""SELECT n.traceparent FROM notice n
-                 WHERE n.ticket = c.id AND n.action IN ({_RESULTS})
+                 WHERE n.ticket = c.id AND n.action = CASE c.result {_ACTION_OF_RESULT} END
                    AND n.generation = c.generation AND n.repeat = 0"""  # noqa: S608 - a constant
 _CLOSE: Final = f""",
     closed AS (
@@ -38,7 +40,7 @@ _CLOSE: Final = f""",
           FROM due, operator o
          WHERE t.id = due.id AND o.id = t.operator
      RETURNING t.id, t.operator, t.ticket_id, t.notices, t.unfinished, t.generation,
-               t.held_until, o.code, {_IS_NOTIFIED} AS is_notified),
+               t.result, t.held_until, o.code, {_IS_NOTIFIED} AS is_notified),
     new_notice AS (
         INSERT INTO notice (ticket, operator, number, action, generation, body,
                             idempotency_key, head, due_at, created_at, traceparent)
