@@ -3,14 +3,45 @@
 from collections.abc import Iterator
 
 import pytest
+from argon2 import PasswordHasher
 from cryptography.fernet import Fernet
 from sqlalchemy import Engine
 
+from models.users import passwords
 from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
 from tests.support.job_actions import JobActions
 from tests.support.manual_clock import ManualClock
 from tests.support.records import Records
+from tests.support.reused_databases import ReusedDatabases
+from worker.local.servers import Servers
+
+
+@pytest.fixture(scope="session")
+def reused_databases(
+    servers: Servers, template: str, database_names: Iterator[str]
+) -> Iterator[ReusedDatabases]:
+    """Databases that one test after the other uses."""
+    lender = ReusedDatabases(servers.database_url, template=template, names=database_names)
+    yield lender
+    lender.close()
+
+
+@pytest.fixture
+def database(reused_databases: ReusedDatabases) -> Iterator[str]:
+    """The address of a database that the test has to itself, with all tables and no rows."""
+    with reused_databases.lent() as url:
+        yield url
+
+
+@pytest.fixture(scope="module", autouse=True)
+def product_hasher() -> Iterator[PasswordHasher]:
+    """The hasher of the product, in whose place a cheap one hashes the passwords of most tests."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        costly = passwords.HASHER
+        patch.setattr(passwords, "HASHER", cheap)
+        yield costly
 
 
 @pytest.fixture

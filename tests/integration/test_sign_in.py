@@ -15,6 +15,7 @@ from models.users import (
     change_user,
     disable_user,
     enable_user,
+    passwords,
 )
 from models.users.failures import (
     FAILURES_FROM_ADDRESS_MAX,
@@ -203,7 +204,10 @@ def test_neither_a_name_nor_an_address_is_stored(engine, counted):
     assert ("mistake" in rows, "203.0.113" in rows) == (False, False)
 
 
-def test_a_hash_of_older_parameters_is_renewed_at_sign_in(engine, anna, now):
+def test_a_hash_of_older_parameters_is_renewed_at_sign_in(
+    engine, anna, now, monkeypatch, product_hasher
+):
+    monkeypatch.setattr(passwords, "HASHER", product_hasher)
     older = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
     with engine.begin() as connection:
         connection.execute(SET_HASH, {"hash": older})

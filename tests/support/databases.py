@@ -20,14 +20,22 @@ def address(server_url: str, database: str) -> str:
     return make_url(server_url).set(database=database).render_as_string(hide_password=False)
 
 
+def name_of(database_url: str) -> str:
+    """Return the name of the database at an address."""
+    name = make_url(database_url).database
+    assert name is not None, "each of ours has one"
+    return name
+
+
 @contextmanager
 def owner(server_url: str) -> Iterator[psycopg.Connection]:
     """Connect outside any transaction, as CREATE DATABASE wants it."""
-    with _connect(server_url) as connection:
+    with connect(server_url) as connection:
         yield connection
 
 
-def _connect(server_url: str) -> psycopg.Connection:
+def connect(server_url: str) -> psycopg.Connection:
+    """Open a session outside any transaction."""
     plain = make_url(server_url).set(drivername="postgresql")
     return psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True)
 
@@ -65,7 +73,7 @@ class _KeptSession:
 
     def _session(self) -> psycopg.Connection:
         if self._connection is None:
-            self._connection = _connect(self._server_url)
+            self._connection = connect(self._server_url)
         return self._connection
 
 

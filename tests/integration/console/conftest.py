@@ -3,23 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from argon2 import PasswordHasher
 from sqlalchemy import Engine
 
-from models.users import passwords
 from tests.support import console_probe_pages
 from tests.support.api_client import OperationsApi, operations_api_on
 from tests.support.console_app import ConsoleApp, console_app_on
 from tests.support.plain_settings import plain_settings
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cheap_passwords() -> Iterator[None]:
-    """Every console has users, who sign in; what a password costs is tested elsewhere."""
-    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passwords, "HASHER", cheap)
-        yield
 
 
 @pytest.fixture
