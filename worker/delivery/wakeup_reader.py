@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Final
 
 from redis import Redis
-from redis.exceptions import RedisError
 
 from models.platform.backoff import Backoff
 from worker.process.outage import Outage, reason_of
@@ -20,7 +19,8 @@ from worker.process.queues import WAKEUPS
 log = logging.getLogger(__name__)
 
 BLOCK: Final = timedelta(seconds=2)  # below the client's own limit of 5 s
-_CLOSING_MAX: Final = timedelta(seconds=2)
+_CLOSING_TRIES: Final = 20
+_CLOSING_INTERVAL: Final = timedelta(milliseconds=100)
 
 
 class WakeupReader:
@@ -41,15 +41,18 @@ class WakeupReader:
     def close(self) -> None:
         """Take no more wakeups, and end the thread."""
         self._closed.set()
-        self._redis.connection_pool.disconnect()  # ends the command that waits
-        self._thread.join(_CLOSING_MAX.total_seconds())
+        for _ in range(_CLOSING_TRIES):  # it may be about to connect
+            self._redis.connection_pool.disconnect()  # ends the command that waits
+            self._thread.join(_CLOSING_INTERVAL.total_seconds())
+            if not self._thread.is_alive():
+                break
 
     def _run(self) -> None:
         backoff = Backoff()
         while not self._closed.is_set():
             try:
                 taken = self._redis.brpop([WAKEUPS], timeout=BLOCK.total_seconds())
-            except RedisError as error:
+            except Exception as error:  # noqa: BLE001 - redis-py raises a TypeError, too, if closed meanwhile
                 if self._closed.is_set():
                     return
                 self._outage.failed(reason_of(error))
