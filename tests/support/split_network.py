@@ -31,8 +31,10 @@ PARTED: Final[dict[str, tuple[Behaviour, Behaviour]]] = {
 }
 KNOWN_LATE: Final = [name for name, (first, _) in PARTED.items() if first is LATE]
 WINS: Final = f"""
-    SELECT t.ticket_id, a.claim, a.verdict, a.recorded_at, CAST(a.xmin AS text) AS written_by
+    SELECT t.ticket_id, a.claim, a.verdict, a.recorded_at,
+           CAST(coalesce(d.xmin, n.xmin) AS text) AS written_by
       FROM {ATTEMPTS} a JOIN notice n ON n.id = a.notice JOIN ticket t ON t.id = n.ticket
+      LEFT JOIN delivery_attempt d ON d.notice = a.notice AND d.claim = a.claim
      WHERE n.action = 'ticket_win'"""  # noqa: S608 - a constant
 NOTICES: Final = """
     SELECT t.ticket_id, n.id, n.action, n.ended, n.head, n.due_at, n.leased_until,
