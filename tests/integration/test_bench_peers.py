@@ -3,6 +3,7 @@
 It never runs a peer here: these are installed by `make bench-peers` only.
 """
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -98,6 +99,12 @@ def test_the_page_has_medians_and_ranges_and_names_who_is_not_in_them():
     assert "**celery failed**: PeerFailed: it ended with 1\n" in text
     assert "and this is its log" not in text
     assert "| dbos | dbos 3.4.0 |" in text
+
+
+def test_the_kept_page_is_made_of_the_kept_figures():
+    kept = json.loads((page.KEPT / "peers.json").read_text(encoding="utf-8"))
+
+    assert (page.KEPT / "PEERS.md").read_text(encoding="utf-8") == page.whole_page(kept)
 
 
 def test_each_contender_has_its_section():
