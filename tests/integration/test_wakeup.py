@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from queue import Queue
 
@@ -49,15 +49,27 @@ def app(make_app, redis_url: str) -> Celery:
     return make_app(redis_url)
 
 
-def wakeup_at(app: Celery, redis_url: str, interval: timedelta = INTERVAL) -> Wakeup:
-    return Wakeup(app, interval, redis=open_redis(redis_url, retries=1, name="test"))
+@contextmanager
+def wakeup_at(app: Celery, redis_url: str, interval: timedelta = INTERVAL) -> Iterator[Wakeup]:
+    with open_redis(redis_url, retries=1, name="test") as client:
+        made = Wakeup(app, interval, redis=client)
+        yield made
+        made.close()
+
+
+@contextmanager
+def reader_at(redis_url: str, wake: Callable[[], None]) -> Iterator[None]:
+    with open_redis(redis_url, retries=0, name="test") as client:
+        reader = WakeupReader(client, wake=wake)
+        reader.start()
+        yield
+        reader.close()
 
 
 @pytest.fixture
 def wakeup(app: Celery, redis_url: str) -> Iterator[Wakeup]:
-    made = wakeup_at(app, redis_url)
-    yield made
-    made.close()
+    with wakeup_at(app, redis_url) as made:
+        yield made
 
 
 def test_many_wakeups_become_one_while_no_process_takes_it(wakeup, redis):
@@ -108,27 +120,23 @@ def test_a_wakeup_after_the_last_was_taken_is_sent_again(wakeup, redis):
 def test_a_wakeup_that_comes_too_soon_is_sent_when_the_interval_is_over(app, redis, redis_url):
     """Its notice may have been committed after the deliverer looked."""
     interval = timedelta(seconds=1)
-    wakeup = wakeup_at(app, redis_url, interval)
-    began = time.monotonic()
-    wakeup.notify()
-    eventually(lambda: redis.lpop(WAKEUPS))
+    with wakeup_at(app, redis_url, interval) as wakeup:
+        began = time.monotonic()
+        wakeup.notify()
+        eventually(lambda: redis.lpop(WAKEUPS))
 
-    wakeup.notify()
+        wakeup.notify()
 
-    assert eventually(lambda: redis.llen(WAKEUPS)) == 1
-    assert time.monotonic() - began >= interval.total_seconds()
-    wakeup.close()
+        assert eventually(lambda: redis.llen(WAKEUPS)) == 1
+        assert time.monotonic() - began >= interval.total_seconds()
 
 
 @pytest.fixture
 def taken(redis_url: str) -> Iterator[Queue[str]]:
     """What a reader has taken; it reads until the test ends."""
     woken: Queue[str] = Queue()
-    client = open_redis(redis_url, retries=0, name="test")
-    reader = WakeupReader(client, wake=lambda: woken.put("woken"))
-    reader.start()
-    yield woken
-    reader.close()
+    with reader_at(redis_url, lambda: woken.put("woken")):
+        yield woken
 
 
 def test_each_wakeup_is_taken_by_the_process_that_waits_without_a_task(wakeup, redis, taken):
@@ -161,10 +169,8 @@ def test_after_an_outage_wakeups_are_taken_again(wakeup, servers, taken, caplog)
 def test_a_reader_is_closed_at_any_moment_without_an_error(redis_url):
     """Pytest fails a test in whose time a thread ended by an exception."""
     for number in range(20):
-        reader = WakeupReader(open_redis(redis_url, retries=0, name="test"), wake=lambda: None)
-        reader.start()
-        pause(number / 1000)
-        reader.close()
+        with reader_at(redis_url, lambda: None):
+            pause(number / 1000)
 
 
 def test_a_reader_whose_list_is_another_key_goes_on_when_it_is_put_right(redis, taken, caplog):
@@ -198,13 +204,9 @@ def wakeup_arrived(wakeup: Wakeup, redis: Redis) -> bool:
 
 def test_without_a_broker_a_wakeup_is_lost_and_its_thread_survives(make_app, caplog):
     nowhere = f"redis://127.0.0.1:{closed_port()}/0"
-    wakeup = wakeup_at(make_app(nowhere), nowhere)
-
-    with caplog.at_level(logging.WARNING):
+    with wakeup_at(make_app(nowhere), nowhere) as wakeup, caplog.at_level(logging.WARNING):
         wakeup.notify()
         eventually(lambda: "wakeup_not_sent" in caplog.messages)
-
-    wakeup.close()
 
 
 def test_an_empty_queue_has_nothing_waiting(app, redis):
