@@ -177,3 +177,22 @@ def test_what_was_erased_is_not_sent_again(harness, records, engine, closed):
         send_again(connection, closed.notice, now=harness.now)
 
     assert records.ticket().unfinished == 0
+
+
+def test_what_the_partner_said_as_it_took_a_notice_is_blanked(harness, records, engine):
+    """Its notice keeps the call, which has no row of its own."""
+    harness.say("ticket_open", event_id="open", **OURS)
+    harness.say("ticket_win", event_id="win")
+    claim, remarks = harness.claim_one(), {"who": PLAYER}
+    harness.record_attempts(
+        Attempt(claim, Delivered(), TOOK, http_status=200, answer=ANSWER, remarks=remarks)
+    )
+    harness.wait(CLOSE_DELAY)
+    harness.close_due()
+    harness.deliver()
+    assert {"notice.answer", "notice.remarks"} <= set(held(engine))
+
+    advance(harness, begin(harness))
+
+    assert held(engine) == {}
+    assert records.notice(1).http_status == 200

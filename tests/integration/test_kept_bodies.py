@@ -101,6 +101,28 @@ def test_bodies_and_answers_go_and_every_other_fact_stays(harness, records):
     records.check()
 
 
+@pytest.mark.usefixtures("partner")
+def test_what_a_notice_keeps_of_its_call_goes_with_its_body(harness, records):
+    remarks = {"code": 0, "by_proxy": True}
+    harness.say("ticket_win")
+    claim = harness.claim_one()
+    harness.record_attempts(
+        Attempt(claim, Delivered(), TOOK, http_status=200, answer=ANSWER, remarks=remarks)
+    )
+    harness.wait(CLOSE_DELAY)
+    harness.close_due()
+    harness.deliver()
+    before = records.notice(1)
+    harness.wait(KEEP + TOOK)
+
+    assert remove(harness) == 1
+
+    after = records.notice(1)
+    assert (before.answer, before.remarks) == (ANSWER, remarks)
+    assert (after.answer, after.remarks) == (None, {"by_proxy": True})
+    assert (after.took_ms, after.http_status) == (before.took_ms, 200)
+
+
 def test_every_column_of_notices_and_attempts_is_a_fact_or_content():
     """A new one has to be named here, or beside what is removed."""
     tables = SQLModel.metadata.tables

@@ -43,17 +43,18 @@ def test_what_one_recording_does_is_undone_as_a_whole(harness, records, engine):
 def test_a_recording_that_fails_in_its_last_statement_leaves_nothing_behind(
     harness, records, engine
 ):
-    """Rule 13: attempts are written last."""
+    """Rule 13: attempts that are rows of their own are written last."""
     harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
     claim = harness.claim_one()
+    success = Attempt(claim, Delivered(), TOOK, response_headers={"headers": [], "omitted": 0})
     heal = refuse_attempts(engine)
     with pytest.raises(Exception, match="this row breaks the table"):
-        harness.record(claim)
+        harness.record_attempts(success)
     assert [(row.head, row.ended) for row in records.notices()] == [(True, None), (False, None)]
     assert records.ticket().unfinished == 2
 
     heal()
-    assert harness.record(claim).due
+    assert harness.record_attempts(success).due
 
     assert [row.head for row in records.notices()] == [False, True]
 
