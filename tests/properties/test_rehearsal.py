@@ -30,7 +30,7 @@ def test_thousands_of_lives_with_faults_break_no_promise(engine: Engine, part: i
     assert report.lives == lives
     assert report.faults > 100
     assert report.repeats > 10
-    assert report.contested >= 4
+    assert report.contested > 1
     assert report.sent_again > 20
     bodies = bodies_of(engine)
     assert [body for body in bodies if not in_contract(body)] == []
