@@ -25,7 +25,7 @@ MORE = [
     "ALTER TABLE rejected_input SET UNLOGGED",
     "ALTER TABLE notice SET (autovacuum_enabled = false)",
     "ALTER TABLE ticket ALTER COLUMN sequence TYPE numeric",
-    "DROP INDEX ticket_event_parked",
+    "DROP INDEX ticket_event_window_end",
     "GRANT SELECT ON ticket TO PUBLIC",
     "UPDATE alembic_version SET version_num = '0001'",
     OF_DATABASE.format("SET work_mem = 64"),
