@@ -128,8 +128,8 @@ def test_a_page_examines_a_bounded_number_over_its_index(connection, outcome, se
     if selection.http_status or INDEXES[outcome] == "delivery_attempt_recent":
         most = lists.EXAMINED_BY_ATTEMPT_MAX
     assert first.examined <= most
-    # Each is read once more where its last attempt has to be, and those shown for what is shown.
-    # Attempts are of two kinds: so many of each are found, and each kind is asked for the last one.
+    # A notice is read again for its last attempt, and for what the page shows. Attempts come from
+    # two tables: each gives a full page of candidates, and is read for the last attempt.
     read = plans.rows["notice"] + plans.rows.get("delivery_attempt", 0)
     assert read <= 5 * most + 4 * LIMIT
 

@@ -19,7 +19,7 @@ class BareClient:
         self._idle: deque[pycurl.Curl] = deque(_handle(url) for _ in range(IN_FLIGHT))
 
     def post(self, requests: int) -> None:
-        """Post so many, and wait until all of them are answered."""
+        """Post *requests* messages, and return once each has its answer."""
         started = ended = 0
         while ended < requests:
             while self._idle and started < requests:

@@ -59,7 +59,7 @@ def measure(environment: BenchEnvironment, samples: Samples, *, rounds: int, not
 
 
 def durably_posted(durable: DurableDeliverer, sink: Sink, messages: int) -> float:
-    """Have so many delivered, all of them due at once; how many a second."""
+    """Deliver *messages* that are due at once; return how many a second."""
     durable.owe(messages)
     seen = sink.counts().requests
     before = time.perf_counter()
@@ -73,7 +73,7 @@ def durably_posted(durable: DurableDeliverer, sink: Sink, messages: int) -> floa
 def delivered(
     database: Database, notices: int, *, prepared: Callable[[Connection], object] | None = None
 ) -> float:
-    """Have so many delivered, all of them due at once; how many a second.
+    """Deliver *notices* that are due at once; return how many a second.
 
     *prepared* is called once they are there, before they are due.
     """
@@ -111,7 +111,7 @@ def wake(redis_url: str) -> None:
 
 
 def posted(url: str, requests: int) -> float:
-    """Post so many with bare pycurl; how many a second."""
+    """Post *requests* with bare pycurl; return how many a second."""
     client = BareClient(url)
     before = time.perf_counter()
     client.post(requests)
