@@ -187,6 +187,8 @@ def _structured_event(repeated: dict[str, str], body: bytes) -> bytes | InvalidE
         document = from_json(event)
     except ValueError:
         return event  # validation says why it is not JSON
+    if not isinstance(document, dict):
+        return event  # and that it is no object
     for name, value in repeated.items():
         in_body = document.get(name)
         text = in_body if isinstance(in_body, str) else to_json(in_body).decode()

@@ -110,6 +110,14 @@ def test_a_header_that_contradicts_a_structured_body_is_refused(
     assert gateway_app.on_stream() == []
 
 
+@pytest.mark.parametrize("body", ["5", '"text"', "null", "true"])
+def test_headers_beside_a_structured_body_that_is_no_object_change_nothing(gateway_app, key, body):
+    answer = post(gateway_app, key, body, {"Content-Type": STRUCTURED, "ce-id": "e-1"})
+
+    assert answer.status_code == 422
+    assert "the event is not a JSON object" in answer.text
+
+
 @pytest.mark.parametrize(
     ("written", "means"),
     [
