@@ -87,6 +87,8 @@ def test_a_token_is_read_also_where_details_are_odd(document):
 
     assert read(200, document) == expected
     assert read(201, b"\xef\xbb\xbf" + json.dumps(document).encode()) == expected
+    in_latin_1 = json.dumps(document | {"note": "für Sie"}, ensure_ascii=False).encode("latin-1")
+    assert read(200, in_latin_1) == expected
 
 
 @pytest.mark.parametrize(
@@ -165,6 +167,11 @@ def test_a_response_that_was_cut_off_is_not_read():
             ),
         ),
         (400, {"error": "invalid_scope"}, "answered 400 invalid_scope: correct scope"),
+        (
+            400,
+            b'{"error":"invalid_scope","error_description":"ung\xfcltig"}',
+            "answered 400 invalid_scope (ung\ufffdltig): correct scope",
+        ),
         (400, {"error": "invalid_target"}, "answered 400 invalid_target: correct audience"),
         (400, {"error": "own_word"}, "answered 400 own_word"),
         (400, {"error": ["canary"]}, "answered 400"),

@@ -173,8 +173,9 @@ def _refusal(response: HttpResponse, credentials: ClientCredentials) -> str:
 
 
 def _document(response: HttpResponse) -> dict[str, Any] | None:
+    """Read a JSON object; a byte that is not UTF-8, as in a description, spoils nothing else."""
     try:
-        document = json.loads(response.body.decode("utf-8-sig"))
+        document = json.loads(response.body.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
