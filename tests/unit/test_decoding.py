@@ -41,9 +41,18 @@ def test_a_compressed_body_is_read(body, encoding):
     assert read(body, encoding) == HttpResponse(200, TEXT)
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "x-made-up"])
-def test_a_text_under_a_header_that_is_wrong_stays_as_it_is(encoding):
-    assert read(TEXT, encoding).body == TEXT
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "x-made-up"])
+@pytest.mark.parametrize("body", [TEXT, b"", b"\xef\xbb\xbfok\r\n"], ids=["JSON", "none", "BOM"])
+def test_a_text_under_a_header_that_is_wrong_is_a_text(body, encoding):
+    assert read(body, encoding) == HttpResponse(200, body)
+    assert compression_of(read(body, encoding)) is None
+
+
+def test_so_is_one_that_was_cut_off_within_a_character():
+    cut = TEXT[: TEXT.index(b"\xbc")]
+
+    assert read(cut, "br", truncated=True).encoding is None
+    assert read(cut, "br").encoding == "br"
 
 
 @pytest.mark.parametrize(

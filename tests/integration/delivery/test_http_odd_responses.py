@@ -228,6 +228,21 @@ def test_a_body_may_end_with_the_connection(post, head, body):
             b"15;name=value\r\n" + BODY + b"\r\n0\r\nX-Sum: 1\r\n\r\n",
             HttpResponse(200, BODY),
         ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b'15;a="b;c"\r\n' + BODY + b"\r\n0;end\r\n"
+            b"Content-Encoding: gzip\r\nRetry-After: 7000\r\n\r\n",
+            HttpResponse(200, BODY),
+        ),
+        (
+            b"HTTP/1.1 103 Early Hints\r\nContent-Encoding: br\r\nRetry-After: 7000\r\n\r\n" + OK,
+            HttpResponse(200, b"ok"),
+        ),
+        (
+            b"HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\nHTTP/1.1 205 Reset\r\n\r\n",
+            HttpResponse(205, b""),
+        ),
+        (b"HTTP/1.1 102 Processing\r\n\r\n" * 1000 + OK, HttpResponse(200, b"ok")),
         (b"HTTP/1.1 204 No Content\r\n\r\n", HttpResponse(204, b"")),
         (b"HTTP/1.1 205 Reset Content\r\n\r\n", HttpResponse(205, b"")),
         (b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n", HttpResponse(205, b"")),
@@ -242,10 +257,24 @@ def test_a_body_may_end_with_the_connection(post, head, body):
             % (len(GZIPPED), GZIPPED),
             HttpResponse(200, BODY),
         ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok",
+            HttpResponse(200, b"ok"),
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n",
+            HttpResponse(200, b""),
+        ),
+        (
+            b"http/1.1 200 OK\r\nretry-after: 7\r\ncontent-length: 2\r\n\r\nok",
+            HttpResponse(200, b"ok", "7"),
+        ),
     ],
     ids=[
-        *("HTTP/1.0 kept", "interim", "100", "trailers", "204", "205 alone", "205 length"),
-        *("205 in pieces", "no reason", "bare newlines", "gzip"),
+        *("HTTP/1.0 kept", "interim", "100", "trailers", "trailers about the body"),
+        *("interim about a body", "interim length", "many interim", "204", "205 alone"),
+        *("205 length", "205 in pieces", "no reason", "bare newlines", "gzip", "text called gzip"),
+        *("nothing called gzip", "lower case"),
     ],
 )
 def test_an_odd_but_lawful_response_ends_where_it_says(post, response, result):

@@ -9,11 +9,13 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ssl import SSLContext
 from typing import Any
 
 import pytest
 
-from tests.support.delivery_setup import DeliverySetup
+from tests.support.certificates import identity
+from tests.support.delivery_setup import RUN_MAX, DeliverySetup
 from tests.support.harness import SLIP
 from tests.support.raw_server import Line, RawServer, raw_server
 from tests.support.wallet_setup import settle
@@ -26,11 +28,15 @@ ODD: dict[str, bytes] = {
     b"2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n",
     "gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"ok", mtime=0),
     "deflate": b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\n" + zlib.compress(b"ok"),
+    "text called gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nok",
+    "trailer called gzip": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"2\r\nok\r\n0\r\nContent-Encoding: gzip\r\n\r\n",
     "unknown compression": b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n\x0b\x00\x80ok\x03",
     "204": b"HTTP/1.1 204 No Content\r\n\r\n",
     "205": b"HTTP/1.1 205 Reset Content\r\n\r\n",
     "UTF-16": b"HTTP/1.1 200 OK\r\n\r\n" + "ok".encode("utf-16"),
 }
+ENDS_ITSELF = {"interim", "trailers", "trailer called gzip", "204", "205"}
 STORED: dict[str, str | None] = {
     "unknown compression": "(6 bytes that cannot be read; compression: br)",
     "204": None,
@@ -48,8 +54,13 @@ def keys_of(server: RawServer) -> Counter[str]:
 
 
 @contextmanager
-def partner_saying(response: bytes, *, kept: bool = True) -> Iterator[RawServer]:
-    """A partner that answers everything alike; it closes each connection unless it is *kept*."""
+def partner_saying(
+    response: bytes, *, kept: bool = True, tls: SSLContext | None = None
+) -> Iterator[RawServer]:
+    """A partner that answers everything alike; it closes each connection unless it is *kept*.
+
+    With *tls* it does so without a word (no close_notify).
+    """
     received: list[bytes] = []
 
     def converse(line: Line) -> None:
@@ -59,7 +70,7 @@ def partner_saying(response: bytes, *, kept: bool = True) -> Iterator[RawServer]
             if not kept:
                 return
 
-    with raw_server(converse) as server:
+    with raw_server(converse, tls=tls) as server:
         server.requests = received
         yield server
 
@@ -72,7 +83,7 @@ def attempts(delivery: DeliverySetup) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("kept", [False, True], ids=["closed", "kept"])
 @pytest.mark.parametrize("habit", ODD)
 def test_an_odd_success_is_one_delivery(delivery, habit, kept):
-    kept = kept and habit in {"interim", "trailers", "204", "205"}  # else its end is the end
+    kept = kept and habit in ENDS_ITSELF  # else its end is the end
     with partner_saying(ODD[habit], kept=kept) as server:
         delivery.operator("acme", server.url + "hook?key=a%2Fb")
         delivery.publish("acme", ("ticket_win", "1"), ("ticket_rollback", "1"))
@@ -82,6 +93,26 @@ def test_an_odd_success_is_one_delivery(delivery, habit, kept):
     assert keys_of(server) == {"ticket_win": 1, "ticket_rollback": 1}
     assert all(b"POST /hook?key=a%2Fb HTTP/1.1\r\n" in request for request in server.requests)
     assert attempts(delivery) == [("delivered", status, None, STORED.get(habit, "ok"))] * 2
+
+
+@pytest.mark.parametrize("ending", ["PAM", "wallet"])
+def test_tls_that_ends_without_a_word_is_one_delivery(delivery, tmp_path, ending):
+    """No length, no close_notify: the status counts, and a wallet's document if it is whole."""
+    body = b'{"status":{"code":0}}'
+    with partner_saying(
+        b"HTTP/1.1 200 OK\r\n\r\n" + body, kept=False, tls=identity(tmp_path)
+    ) as server:
+        if ending == "PAM":
+            delivery.operator("acme", server.url)
+            delivery.publish("acme", ("ticket_win", "1"))
+        else:
+            delivery.operator("house", server.url, protocol="seamless", agent="agentId")
+            settle(delivery, "ticket_win")
+        loop = delivery.delivery_loop(partner_ca_file=str(tmp_path / "partner.pem"))
+        loop.run(lasting=RUN_MAX)
+
+    assert list(keys_of(server).values()) == [1]
+    assert attempts(delivery) == [("delivered", 200, None, body.decode())]
 
 
 def head(status: str, body: bytes, *lines: str) -> bytes:
@@ -104,6 +135,16 @@ def head(status: str, body: bytes, *lines: str) -> bytes:
             {"success_json": True},
             head("200 OK", gzip.compress(b"{}", mtime=0), "Content-Encoding: gzip"),
             ("delivered", 200, None, "{}"),
+        ),
+        (
+            {"success_json": True},
+            head("200 OK", b"{}", "Content-Encoding: gzip"),
+            ("delivered", 200, None, "{}"),
+        ),
+        (
+            {"success_text": "OK"},
+            head("200 OK", b"is OK", "Content-Encoding: br"),
+            ("delivered", 200, None, "is OK"),
         ),
         (
             {"success_json": True},

@@ -2,11 +2,14 @@
 
 Slipway asks for no compression and sends UTF-8, and some servers do as they please. What can be
 read is read, and never to more bytes than any other body may have, so a small body that unpacks to
-gigabytes costs no more than they do. What cannot be read stays as it came; the status counts.
+gigabytes costs no more than they do. A text is one, whatever compression its header names. What
+cannot be read stays as it came; the status counts.
 """
 
 import json
+import re
 import zlib
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
@@ -25,6 +28,9 @@ _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 # `deflate` is zlib's format (RFC 9110, 8.4.1.2), but some servers send it bare.
 _DEFLATE_WINDOWS: Final = (zlib.MAX_WBITS, -zlib.MAX_WBITS)
 _TEXT_BEGINNINGS: Final = (b"{", b"[", b"<", b'"')
+# In a text only blanks of these; in what is compressed they are everywhere.
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_UTF_8_DECODER: Final = getincrementaldecoder("utf-8")
 
 
 def is_plain(response: HttpResponse) -> bool:
@@ -70,9 +76,10 @@ def _unpacked(response: HttpResponse, bytes_max: int) -> HttpResponse:
                 truncated=response.truncated or len(plain) > bytes_max,
                 encoding=None,
             )
-    if _coding(response) in _NO_COMPRESSION and not _is_packed(body):
-        return replace(response, encoding=None)
-    return response
+    is_named = _coding(response) not in _NO_COMPRESSION
+    if _is_packed(body) or (is_named and not _is_text(body, truncated=response.truncated)):
+        return response
+    return replace(response, encoding=None)
 
 
 def _windows(coding: str, body: bytes) -> Iterator[int]:
@@ -119,6 +126,15 @@ def _in_utf_8(response: HttpResponse, bytes_max: int) -> HttpResponse:
 
 def _coding(response: HttpResponse) -> str:
     return (response.encoding or "").strip().lower()
+
+
+def _is_text(body: bytes, *, truncated: bool) -> bool:
+    """Return whether *body* is plainly a text in UTF-8, perhaps an empty one."""
+    try:
+        _UTF_8_DECODER().decode(body, final=not truncated)  # half a character may be at a cut
+    except UnicodeDecodeError:
+        return False
+    return _CONTROL.search(body) is None
 
 
 def _is_packed(body: bytes) -> bool:

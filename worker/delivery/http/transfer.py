@@ -260,21 +260,22 @@ class Transfer:
         self._any_bytes_sent = False  # libcurl has asked for the body
         self._response = bytearray()
         self._truncated = False
-        self._has_head = False  # the head of the response is complete
-        self._has_framing = False  # and says where the body ends
-        self._resets_content = False  # it is a 205
-        self._has_no_body = False  # and needs none to be whole
+        self._begin_head()
+        self._has_no_body = False  # it is a 205, and needs none to be whole
         self._not_http: bytes | None = None  # the beginning of a response that is not HTTP/1
-        self._retry_after: str | None = None
-        self._encoding: str | None = None
-        self._clear_headers()
         self._refused: list[str] = []  # addresses that are not allowed
         self._unopened: str | None = None  # why there is no socket for one that is
         if self._opened is not None:
             self._opened.close()
             self._opened = None
 
-    def _clear_headers(self) -> None:
+    def _begin_head(self, status_line: bytes = b"") -> None:
+        """Forget the head of an interim response: nothing in it is about the one that follows."""
+        self._has_head = False  # the head of the response is complete
+        self._has_framing = False  # and says where the body ends
+        self._resets_content = _RESET_CONTENT.match(status_line) is not None
+        self._retry_after: str | None = None
+        self._encoding: str | None = None
         self._headers: list[bytes] = []
         self._header_room = _HEADER_BYTES_MAX
         self._headers_omitted = 0
@@ -349,9 +350,10 @@ class Transfer:
     def _take_header(self, line: bytes) -> int | None:
         if line in _ENDS_OF_HEAD:
             return self._end_head()
-        if line.startswith(_STATUS_LINE):  # an interim response may have had headers, too
-            self._clear_headers()
-            self._resets_content = _RESET_CONTENT.match(line) is not None
+        if line[: len(_STATUS_LINE)].upper() == _STATUS_LINE:
+            self._begin_head(line)
+            return None
+        if self._has_head:  # a trailer says nothing about how to read what it follows
             return None
         if len(line) <= self._header_room and len(self._headers) < _HEADERS_MAX:
             self._headers.append(line)
