@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 
 from redis import Redis
-from sqlalchemy import Connection, TextClause, create_engine, text
+from sqlalchemy import Connection, Engine, TextClause, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from producers.simulation.backends import PublishedSoFar
@@ -82,12 +83,14 @@ def unfinished(servers: Servers) -> int:
 @contextmanager
 def asking(database_url: str) -> Iterator[Connection]:
     """A connection that is closed for good afterwards, whatever happens to it."""
-    engine = create_engine(database_url, poolclass=NullPool)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
+    with _engine(database_url).connect() as connection:
+        yield connection
+
+
+@cache
+def _engine(database_url: str) -> Engine:
+    """It keeps no connection, but what it has learnt of the server: it is asked again and again."""
+    return create_engine(database_url, poolclass=NullPool)
 
 
 def compare_records(

@@ -7,7 +7,9 @@ from argon2 import PasswordHasher
 from cryptography.fernet import Fernet
 from sqlalchemy import Engine
 
+from models.database.engine import open_engine
 from models.users import passwords
+from tests.support import databases
 from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
 from tests.support.job_actions import JobActions
@@ -32,6 +34,24 @@ def database(reused_databases: ReusedDatabases) -> Iterator[str]:
     """The address of a database that the test has to itself, with all tables and no rows."""
     with reused_databases.lent() as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def shared_database(
+    servers: Servers, template: str, database_names: Iterator[str]
+) -> Iterator[str]:
+    """The address of a database that the tests of a module share."""
+    name = next(database_names)
+    yield databases.create(servers.database_url, name, template=template)
+    databases.drop(servers.database_url, name)
+
+
+@pytest.fixture(scope="module")
+def shared_engine(shared_database: str) -> Iterator[Engine]:
+    """An engine on it."""
+    opened = open_engine(shared_database, application_name="tests", pool_size=8)
+    yield opened
+    opened.dispose()
 
 
 @pytest.fixture(scope="module", autouse=True)

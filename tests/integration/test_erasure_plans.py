@@ -9,10 +9,13 @@ from models.erasure.advance import advance_erasure
 from models.erasure.blank import blank_tickets
 from models.erasure.names import PlayerName
 from models.erasure.walks import WALKS, Search
+from tests.support import databases
 from tests.support.erasing import begin
 from tests.support.harness import Harness
 from tests.support.manual_clock import ManualClock
+from tests.support.many_tickets import UNCHECKED
 from tests.support.plans import plans_of, touched_by
+from worker.local.servers import Servers
 
 BIG = {"ticket", "ticket_event", "notice", "delivery_attempt", "rejected_input", "intervention"}
 PLAYER = "P7"
@@ -48,13 +51,15 @@ OF_THE_PLAYER = text("""
     SELECT id FROM ticket WHERE operator = 1 AND details ->> 'player_id' = :player""")
 
 
-@pytest.fixture
-def harness(engine: Engine) -> Harness:
-    harness = Harness(engine, ManualClock())
+@pytest.fixture(scope="module")
+def crowd(shared_engine: Engine) -> str:
+    """The name of a database with many tickets, which is as it was filled."""
+    harness = Harness(shared_engine, ManualClock())
     harness.add_operator("acme")
     harness.add_operator("beta")
-    with engine.begin() as connection:
+    with shared_engine.begin() as connection:
         for statement in (
+            UNCHECKED,
             MANY,
             MANY_EVENTS,
             MANY_NOTICES,
@@ -64,7 +69,21 @@ def harness(engine: Engine) -> Harness:
             text("ANALYZE"),
         ):
             connection.execute(statement)
-    return harness
+    shared_engine.dispose()  # nobody may be connected to what is copied
+    return databases.name_of(databases.address_of(shared_engine))
+
+
+@pytest.fixture
+def database(servers: Servers, crowd: str, database_names: Iterator[str]) -> Iterator[str]:
+    """A copy of it, for each test."""
+    name = next(database_names)
+    yield databases.create(servers.database_url, name, template=crowd)
+    databases.drop(servers.database_url, name)
+
+
+@pytest.fixture
+def harness(engine: Engine) -> Harness:
+    return Harness(engine, ManualClock())
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from models.vocabulary import Outcome, Reason
 from tests.support import databases
 from tests.support.harness import Harness
 from tests.support.manual_clock import ManualClock
+from tests.support.many_tickets import UNCHECKED
 from tests.support.plans import plans_of
 
 REJECTED = 100_000
@@ -61,6 +62,7 @@ def crowd(servers, template) -> Iterator[Harness]:
     harness.add_operator("sick")
     harness.add_operator()
     with harness.engine.begin() as connection:
+        connection.execute(UNCHECKED)
         for statement in (CROWD, INPUT):
             connection.execute(statement, {"now": harness.now})
     yield harness

@@ -21,6 +21,7 @@ from models.vocabulary import Outcome
 from tests.support import databases
 from tests.support.harness import Harness
 from tests.support.manual_clock import ManualClock
+from tests.support.many_tickets import UNCHECKED
 from tests.support.plans import plans_of
 
 DEAD = 40_000
@@ -70,7 +71,7 @@ def crowd(servers, template) -> Iterator[Harness]:
     harness.add_operator("sick")
     harness.add_operator()
     with harness.engine.begin() as connection:
-        for statement in (CROWD, EVENTS, RAW):
+        for statement in (UNCHECKED, CROWD, EVENTS, RAW):
             connection.execute(statement)
     with harness.engine.begin() as connection:
         connection.execute(text("ANALYZE"))

@@ -7,7 +7,10 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from models.sweeps.bodies import remove_bodies
+from tests.support import databases
+from tests.support.many_tickets import UNCHECKED
 from tests.support.plans import plans_of, touched_by
+from worker.local.servers import Servers
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 BATCH = 50
@@ -43,12 +46,28 @@ NEED_ALL = text("""
     UPDATE ticket SET unfinished = 1 WHERE closed_at < :before OR cancelled_at < :before""")
 
 
+@pytest.fixture(scope="module")
+def crowd(shared_engine: Engine) -> str:
+    """The name of a database with many tickets, which is as it was filled."""
+    with shared_engine.begin() as connection:
+        for statement in (UNCHECKED, ADD_OPERATORS, TICKETS, NOTICES, ATTEMPTS):
+            connection.execute(statement, {"now": NOW} if ":now" in str(statement) else {})
+    shared_engine.dispose()  # nobody may be connected to what is copied
+    return databases.name_of(databases.address_of(shared_engine))
+
+
+@pytest.fixture
+def database(servers: Servers, crowd: str, database_names: Iterator[str]) -> Iterator[str]:
+    """A copy of it, for each test."""
+    name = next(database_names)
+    yield databases.create(servers.database_url, name, template=crowd)
+    databases.drop(servers.database_url, name)
+
+
 @pytest.fixture(params=["never analysed", "analysed"])
 def crowded(request, engine: Engine) -> Iterator[Connection]:
     """A transaction that is undone."""
     with engine.connect() as opened:
-        for statement in (ADD_OPERATORS, TICKETS, NOTICES, ATTEMPTS):
-            opened.execute(statement, {"now": NOW})
         if request.param == "analysed":
             opened.execute(text("ANALYZE"))
         yield opened

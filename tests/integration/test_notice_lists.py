@@ -23,6 +23,7 @@ from models.triage import notice_lists as lists
 from tests.support import databases
 from tests.support.harness import Harness
 from tests.support.manual_clock import ManualClock
+from tests.support.many_tickets import UNCHECKED
 from tests.support.plans import plans_of
 from tests.support.triage_actions import TriageActions
 
@@ -87,6 +88,7 @@ def crowd(servers, template) -> Iterator[Harness]:
     for code in ("sick", "acme", "small"):
         harness.add_operator(code)
     with harness.engine.begin() as connection:
+        connection.execute(UNCHECKED)
         connection.execute(CROWD)
     with harness.engine.begin() as connection:
         connection.execute(text("ANALYZE"))

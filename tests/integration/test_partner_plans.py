@@ -1,9 +1,10 @@
 """What the partners' pages read, however much there is, and what makes them live."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from models.monitoring.partners import (
     COUNTED_MAX,
@@ -46,22 +47,27 @@ PROGRESS = text("""
     VALUES (1, CAST(:now AS timestamptz) - interval '2 days', :now)""")
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(NOON)
-
-
-@pytest.fixture
-def connection(harness: Harness, records):
-    """A connection to a database with many tickets, notices and interventions."""
-    harness.add_operator("betsy")
-    with harness.engine.connect() as opened:
-        gather(opened, now=harness.now)
+@pytest.fixture(scope="module")
+def crowd(shared_engine: Engine) -> Engine:
+    """A database with many tickets, notices and interventions."""
+    harness = Harness(shared_engine, ManualClock(NOON))
+    for code in ("acme", "betsy"):
+        harness.add_operator(code)
+    with shared_engine.begin() as connection:
+        gather(connection, now=NOON)
         for statement in (OWN, INTERVENTIONS, DEAD, MINUTES, PROGRESS):
-            opened.execute(statement, {"now": harness.now} if ":now" in str(statement) else {})
-        opened.execute(text("ANALYZE"))
+            connection.execute(statement, {"now": NOON} if ":now" in str(statement) else {})
+        connection.execute(text("ANALYZE"))
+    return shared_engine
+
+
+@pytest.fixture
+def connection(crowd: Engine) -> Iterator[Connection]:
+    """A transaction that is undone, in a session of its own."""
+    with crowd.connect() as opened:
         yield opened
         opened.rollback()
+    crowd.dispose()
 
 
 def test_the_list_counts_no_further_than_it_shows(connection: Connection):

@@ -13,6 +13,7 @@ from models.search.find import SHOWN_MAX
 from tests.support.command_line import CommandLine
 from tests.support.harness import SLIP, Harness
 from tests.support.manual_clock import ManualClock
+from tests.support.many_tickets import UNCHECKED
 from tests.support.plans import Plans, plans_of, touched_by
 
 BIG = {"ticket", "ticket_event", "notice", "rejected_input"}
@@ -42,6 +43,10 @@ KEY = text("SELECT body::jsonb ->> 'transactionId', id FROM notice WHERE path <>
 
 @pytest.fixture
 def harness(engine: Engine) -> Harness:
+    return a_few_tickets(engine)
+
+
+def a_few_tickets(engine: Engine) -> Harness:
     """Two PAM partners with a ticket of the same id, and a wallet."""
     harness = Harness(engine, ManualClock())
     harness.add_operator("acme")
@@ -122,13 +127,22 @@ def test_an_operator_that_does_not_exist_is_named_with_the_nearest(connection):
         search(connection, "T1", operator="acm")
 
 
-@pytest.fixture
-def crowded(harness: Harness) -> Iterator[Connection]:
-    with harness.engine.begin() as connection:
-        for statement in (MANY, MANY_NOTICES, MANY_EVENTS, MANY_RAW, text("ANALYZE")):
+@pytest.fixture(scope="module")
+def crowd(shared_engine: Engine) -> Engine:
+    """Many tickets beside the few. No test changes anything here."""
+    a_few_tickets(shared_engine)
+    with shared_engine.begin() as connection:
+        for statement in (UNCHECKED, MANY, MANY_NOTICES, MANY_EVENTS, MANY_RAW, text("ANALYZE")):
             connection.execute(statement)
-    with harness.engine.connect() as opened:
+    return shared_engine
+
+
+@pytest.fixture
+def crowded(crowd: Engine) -> Iterator[Connection]:
+    """A session of the test's own."""
+    with crowd.connect() as opened:
         yield opened
+    crowd.dispose()
 
 
 def plans(connection: Connection, wanted: str, operator: str | None) -> Plans:

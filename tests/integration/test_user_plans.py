@@ -1,10 +1,11 @@
 """What the console and the API ask for every request reads one row, however many there are."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from models.idempotency import keep_response, kept_response, keyed_request
 from models.idempotency.responses import KEPT_FOR
@@ -19,8 +20,11 @@ from models.users import (
     sign_out_user,
 )
 from models.users.failures import count_try
+from tests.support import databases
+from tests.support.manual_clock import ManualClock
 from tests.support.plans import plans_of
 from tests.support.users import ADMIN, LIMITS, added_user, signed_in
+from worker.local.servers import Servers
 
 MANY = 20_000
 CROWD = (
@@ -45,12 +49,27 @@ def now(clock):
     return clock.now()
 
 
-@pytest.fixture(params=["never analysed", "analysed"])
-def crowded(request, engine, now):
-    """Each table holds many rows that are not questions for."""
-    with engine.begin() as connection:
+@pytest.fixture(scope="module")
+def crowd(shared_engine: Engine) -> str:
+    """The name of a database each of whose tables holds many rows that are not questions for."""
+    now = ManualClock().now()
+    with shared_engine.begin() as connection:
         for statement in CROWD:
             connection.execute(text(statement), {"many": MANY, "now": now})
+    shared_engine.dispose()  # nobody may be connected to what is copied
+    return databases.name_of(databases.address_of(shared_engine))
+
+
+@pytest.fixture
+def database(servers: Servers, crowd: str, database_names: Iterator[str]) -> Iterator[str]:
+    """A copy of it, for each test."""
+    name = next(database_names)
+    yield databases.create(servers.database_url, name, template=crowd)
+    databases.drop(servers.database_url, name)
+
+
+@pytest.fixture(params=["never analysed", "analysed"])
+def crowded(request, engine):
     if request.param == "analysed":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("ANALYZE"))

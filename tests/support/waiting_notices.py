@@ -19,6 +19,7 @@ from tests.support import databases
 from tests.support.deliverers import AGAIN, Deliverer
 from tests.support.harness import TOOK, Harness
 from tests.support.manual_clock import ManualClock
+from tests.support.many_tickets import UNCHECKED
 from tests.support.plans import plans_of, touched_by
 from worker.local.servers import Servers
 
@@ -31,8 +32,6 @@ QUIET_ROUNDS: Final = 12
 BIG: Final = {"ticket", "notice"}
 ROWS_EACH: Final = 6  # to see that it is there, find it, lock it, change it
 
-# The rows are consistent by themselves: no need to have every row checked.
-UNCHECKED = text("SET LOCAL session_replication_role = replica")
 TICKETS = text("""
     INSERT INTO ticket (operator, ticket_id, status, result, generation, notices, unfinished)
     SELECT o.id, 'T' || n, 'resulted', 'won', 1, :each, :each

@@ -5,29 +5,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
-from models.database.engine import open_engine
-from tests.support import databases
 from tests.support.gateway_app import GatewayApp, gateway_app_on
 from tests.support.plain_settings import plain_settings
 from worker.local.servers import Servers
-
-
-@pytest.fixture(scope="module")
-def shared_database(
-    servers: Servers, template: str, database_names: Iterator[str]
-) -> Iterator[str]:
-    """The address of a database that the tests of a module share."""
-    name = next(database_names)
-    yield databases.create(servers.database_url, name, template=template)
-    databases.drop(servers.database_url, name)
-
-
-@pytest.fixture(scope="module")
-def shared_engine(shared_database: str) -> Iterator[Engine]:
-    """An engine on it."""
-    opened = open_engine(shared_database, application_name="tests", pool_size=8)
-    yield opened
-    opened.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from models.bet_engine import Caller, find_ticket, list_tickets
+from models.database.engine import open_engine
 from models.history import load_histories
 from models.history.event_log import (
     FOUND_MAX,
@@ -18,9 +19,12 @@ from models.history.event_log import (
 )
 from models.triage import find_events
 from models.vocabulary import Outcome
+from tests.support import databases
 from tests.support.harness import Harness
 from tests.support.manual_clock import ManualClock
+from tests.support.many_tickets import UNCHECKED
 from tests.support.plans import Plans, plans_of
+from worker.local.servers import Servers
 
 SHOWN = 10
 DEEPER = 6  # pages, if each index that a look-up descends has a level more
@@ -73,16 +77,29 @@ NOT_HOT = text("""
     SELECT n_tup_upd - n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'ticket'""")
 
 
-@pytest.fixture
-def crowded(engine: Engine) -> Iterator[Connection]:
-    harness = Harness(engine, ManualClock())
+@pytest.fixture(scope="module")
+def crowd(shared_engine: Engine) -> str:
+    """The name of a database with many tickets, which is as it was filled."""
+    harness = Harness(shared_engine, ManualClock())
     for code in ("acme", "beta"):
         harness.add_operator(code)
-    with engine.begin() as connection:
-        for statement in (MANY, MANY_EVENTS, MANY_RAW, text("ANALYZE")):
+    with shared_engine.begin() as connection:
+        for statement in (UNCHECKED, MANY, MANY_EVENTS, MANY_RAW, text("ANALYZE")):
             connection.execute(statement)
+    shared_engine.dispose()  # nobody may be connected to what is copied
+    return databases.name_of(databases.address_of(shared_engine))
+
+
+@pytest.fixture
+def crowded(servers: Servers, crowd: str, database_names: Iterator[str]) -> Iterator[Connection]:
+    """A connection to a copy of it, for each test."""
+    name = next(database_names)
+    url = databases.create(servers.database_url, name, template=crowd)
+    engine = open_engine(url, application_name="tests", pool_size=1)
     with engine.connect() as connection:
         yield connection
+    engine.dispose()
+    databases.drop(servers.database_url, name)
 
 
 @pytest.fixture
@@ -219,7 +236,7 @@ def test_an_id_costs_the_same_however_often_others_use_it(crowded, mine, analyze
         )
 
     alone, pages_alone = look_up(), plans_of(crowded, look_up).pages
-    for statement in (OTHERS_TICKETS, OTHERS_EVENTS, OTHERS_RAW):
+    for statement in (UNCHECKED, OTHERS_TICKETS, OTHERS_EVENTS, OTHERS_RAW):
         crowded.execute(statement)
     if analyzed:
         crowded.execute(text("ANALYZE"))
