@@ -15,6 +15,7 @@ from models.settings.errors import InvalidSettings
 from models.settings.settings import read_settings
 from producers.publisher import Publisher, PublishIncomplete
 from tests.support.delivery_setup import KEY
+from tests.support.searches import examples
 from worker.process.redis_client import open_redis
 
 PARTS = ("Zq7xW", "Kw9vT", "Jb3nR")
@@ -42,7 +43,7 @@ def connect(scheme: str, url: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "redis"])
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=examples(150), deadline=None, database=None)
 @given(user=USERS, password=PASSWORDS, hosts=HOSTS, end=ENDS)
 def test_no_part_of_a_password_is_in_an_error(scheme, user, password, hosts, end):
     url = f"{scheme}://{user}:{password}@{hosts}{end}"
@@ -73,7 +74,7 @@ def test_no_part_of_a_password_is_in_an_error(scheme, user, password, hosts, end
     assert [part for part in visible if part in shown] == []
 
 
-@settings(max_examples=30, deadline=None, database=None)
+@settings(max_examples=examples(30), deadline=None, database=None)
 @given(password=PASSWORDS, end=ENDS)
 def test_a_publisher_tells_none_of_it_either(password, end):
     with pytest.raises((ValueError, PublishIncomplete)) as refusal:

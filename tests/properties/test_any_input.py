@@ -1,4 +1,4 @@
-"""A hundred thousand malformed events: the parser never raises, and says of each what it is."""
+"""Tens of thousands of malformed events: the parser never raises, and says of each what it is."""
 
 import json
 from random import Random
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from models.events.decode import read
 from models.events.event import Entry, Event, Unreadable
 from models.vocabulary import INBOUND, Reason
+from tests.support.searches import examples
 
 VARIANTS = 100  # of each document Hypothesis thinks of
 DOCUMENTS = 1_000
@@ -74,7 +75,7 @@ def variants(document: dict[str, Any], rng: Random) -> list[bytes]:
     return made
 
 
-@settings(max_examples=DOCUMENTS, database=None)
+@settings(max_examples=examples(DOCUMENTS), database=None)
 @given(documents | cloud_events, st.integers(0, 2**32))
 def test_whatever_comes_is_an_event_or_says_why_not(document, seed):
     for raw in variants(document, Random(seed)):  # noqa: S311 - invented noise

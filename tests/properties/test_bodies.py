@@ -14,6 +14,7 @@ from models.notices.body import message
 from models.vocabulary import INBOUND, Outcome, Status
 from tests.support.entries import entry
 from tests.support.outgoing_bodies import in_contract
+from tests.support.searches import examples
 from tests.support.tickets import ANNOUNCING, NOON, OPERATOR, PAM, SEAMLESS, TICKET_ID, WINDOW
 
 WORDS = st.sampled_from(["", "w", "é☃", "~" * 255])
@@ -37,7 +38,7 @@ SOME_FACTS = st.fixed_dictionaries(
 EVENTS = st.lists(st.tuples(st.sampled_from(INBOUND), SOME_FACTS), min_size=1, max_size=6)
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(
     st.sampled_from([PAM, ANNOUNCING, SEAMLESS]),
     st.sampled_from([Status.ABSENT, Status.OPEN, Status.RESERVED]),
@@ -55,7 +56,7 @@ def test_whatever_is_decided_about_a_ticket_can_be_sent(terms, status, known, ev
     assert None not in ends
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(SOME_FACTS, st.sampled_from(["ticket_win", "ticket_lost", "ticket_void", "ticket_refund"]))
 def test_a_wallet_s_result_is_sent_or_refused_for_what_it_lacks(known, action):
     ticket = TicketState(1, TICKET_ID, SEAMLESS, status=Status.OPEN, details=facts(known))

@@ -30,12 +30,13 @@ from tests.support.near_events import (
     texts,
 )
 from tests.support.schema_reader import takes
+from tests.support.searches import examples
 from tests.support.verdicts import AGE_MAX, ENTRY_ID, NOW, check, gateway, intake
 
 EXAMPLES = 400
 
 
-@settings(max_examples=EXAMPLES, deadline=None, database=None)
+@settings(max_examples=examples(EXAMPLES), deadline=None, database=None)
 @given(near_events())
 def test_schema_gateway_check_and_intake_take_the_same_events(raw):
     result = read(Entry(ENTRY_ID, {b"event": raw}))
@@ -44,7 +45,7 @@ def test_schema_gateway_check_and_intake_take_the_same_events(raw):
     assert len(set(by_all)) == 1, f"{by_all} {raw!r} {result}"
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=examples(300), deadline=None, database=None)
 @given(near_events(), st.data())
 def test_channels_agree_on_keys_that_appear_twice(raw, data):
     assume(intake(raw))
@@ -56,7 +57,7 @@ def test_channels_agree_on_keys_that_appear_twice(raw, data):
     assert (intake(twice), gateway(twice), check(twice)) == (False, False, False)
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=examples(300), deadline=None, database=None)
 @given(st.timedeltas(timedelta(days=29, hours=23, minutes=58), AGE_MAX + timedelta(minutes=1)))
 def test_what_a_channel_takes_is_not_too_old_a_moment_later(age):
     happened = (NOW - age).isoformat()
@@ -137,7 +138,7 @@ def near_messages(draw: st.DrawFn) -> bytes:
     return an_object(message).encode()
 
 
-@settings(max_examples=EXAMPLES, deadline=None, database=None)
+@settings(max_examples=examples(EXAMPLES), deadline=None, database=None)
 @given(near_messages())
 def test_schema_channel_and_intake_take_the_same_lottery_messages(raw):
     result = read(lottery.lottery_entry(raw))

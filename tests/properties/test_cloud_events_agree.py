@@ -31,6 +31,7 @@ from tests.support.near_events import (
     texts,
 )
 from tests.support.schema_reader import takes
+from tests.support.searches import examples
 from tests.support.verdicts import as_read, check, gateway, intake, queue
 
 ATTRIBUTES: dict[str, st.SearchStrategy[Text]] = {
@@ -100,7 +101,7 @@ def contradicts_itself(event: dict[str, Any]) -> bool:
     return bool(data["ticket_id"] != subject)
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=examples(300), deadline=None, database=None)
 @given(near_cloud_events())
 def test_schema_and_all_channels_take_the_same_cloud_events(raw):
     event = json.loads(raw)
@@ -117,7 +118,7 @@ def age_is_fine(event: dict[str, Any]) -> bool:
     return intake(json.dumps(event | {"time": None}).encode()) == intake(json.dumps(event).encode())
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=examples(150), deadline=None, database=None)
 @given(near_events())
 def test_a_cloud_event_is_judged_as_the_event_that_it_states(raw):
     """With the same facts, both are the same event, or neither is one."""
@@ -149,7 +150,7 @@ TEXT_ATTRIBUTES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=examples(150), deadline=None, database=None)
 @given(st.fixed_dictionaries({}, optional=TEXT_ATTRIBUTES), near_events(), st.data())
 def test_binary_mode_states_the_same_event_as_structured_mode(attributes, event, data):
     """Whatever the attributes hold: percent-encoded as little or as much as a sender likes."""

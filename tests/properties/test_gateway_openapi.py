@@ -29,6 +29,7 @@ from producers.gateway.app import build_app
 from tests.support import databases
 from tests.support.gateway_app import SECRET, GatewayApp, gateway_app_on
 from tests.support.plain_settings import plain_settings
+from tests.support.searches import examples
 
 EXAMPLES = 15
 OPENAPI = build_app(plain_settings()).openapi()
@@ -122,7 +123,9 @@ def test_what_fits_is_answered_as_described(
     ticket = gateway_app.reserved(acme)
     excluded = [] if operation in ALWAYS_TAKEN else REFUSING
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples(EXAMPLES), deadline=None, suppress_health_check=list(HealthCheck)
+    )
     @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE), known=st.booleans())
     def ask(case: AnyCase, *, known: bool) -> None:
         if known:
@@ -139,7 +142,9 @@ def test_what_fits_is_answered_as_described(
 def test_what_does_not_fit_is_refused_as_described(
     gateway_app: GatewayApp, auth: Signed, operation: Operation
 ):
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples(EXAMPLES), deadline=None, suppress_health_check=list(HealthCheck)
+    )
     @given(case=operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
     def ask(case: AnyCase) -> None:
         case.call_and_validate(base_url=str(gateway_app.client.base_url), auth=auth)

@@ -35,6 +35,7 @@ from models.triage import HoldRefused
 from tests.support.harness import CLOSE_DELAY, LEASE, PARKING_WINDOW, SLIP, TOOK, Harness
 from tests.support.manual_clock import ManualClock
 from tests.support.records import Records
+from tests.support.searches import examples
 
 TICKETS = ("A", "B")
 ACTIONS = (
@@ -282,7 +283,7 @@ def test_whatever_happens_no_call_lacks_its_body_and_none_is_kept_too_long(
     run_state_machine_as_test(
         kept,
         settings=settings(
-            max_examples=20,
+            max_examples=examples(20),
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from sqlalchemy import Engine
 
+from tests.support.searches import examples as drawn
+
 
 class History(RuleBasedStateMachine):
     """A machine that acts on a database."""
@@ -22,13 +24,13 @@ def run_history(
     steps: int = 40,
     phases: Sequence[Phase] = tuple(Phase),
 ) -> None:
-    """Let *history* happen so many times on the database, each with up to so many steps."""
+    """Let *history* happen so many times in a search, each with up to so many steps."""
     history.engine = engine
     try:
         run_state_machine_as_test(
             history,
             settings=settings(
-                max_examples=examples,
+                max_examples=drawn(examples),
                 stateful_step_count=steps,
                 phases=phases,
                 deadline=None,
