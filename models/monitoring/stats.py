@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, text
 from models.access.facts import expiries
 from models.monitoring.replication import Standbys, read_standbys
 from models.monitoring.stream_losses import ALERTED_FOR, losses_since
-from models.outbox.causes import Cause, cause_of
+from models.outbox.causes import Cause, cause_of, redirect_target
 from models.outbox.undelivered import OLDEST_UNDELIVERED
 from models.sweeps.heartbeat import Round, last_round
 from models.vocabulary import JobState, Status
@@ -133,6 +133,7 @@ class OperatorStats:
     oldest_dead_at: datetime | None
     access_expires_at: datetime | None = None  # the first certificate that calls to it need
     timeout: timedelta | None = None  # of its own; None: the installation's
+    redirects_to: str | None = None  # where its last attempt was redirected to; the circuit is open
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +201,7 @@ def _operator(row: Row[Any]) -> OperatorStats:
         code=row.code,
         enabled=row.enabled,
         circuit=cause_of(row.reason) if row.circuit_open else None,
+        redirects_to=redirect_target(row.reason) if row.circuit_open else None,
         due=row.due,
         in_flight=row.in_flight,
         oldest_due_at=row.oldest_due_at,

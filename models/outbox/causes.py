@@ -117,16 +117,29 @@ _PATTERNS: Final = tuple(
         (Cause.URL, r"protocol \S+", r".*\burl\b"),
     )
 )
+_REDIRECTED: Final = re.compile(r"; it redirects to (?P<target>[^\s;]+)")
 _BEGUN: Final = re.compile(r"began to answer \d{3}, then: ")
 
 
 def cause_of(reason: str | None) -> Cause:
     """Return the cause behind a circuit's reason: that of the last attempt in it."""
-    problem = (reason or "").rpartition(LAST_PROBLEM)[2].partition(_BESIDES)[0]
-    problem = _BEGUN.sub("", problem, count=1).strip()
+    problem = _BEGUN.sub("", _last_problem(reason), count=1).strip()
     answered = _ANSWERED.match(problem)
     if answered is not None:
         status = int(answered["status"])
         return _STATUSES.get(status) or _CLASSES.get(status // 100, Cause.OTHER)
     causes = (cause for pattern, cause in _PATTERNS if pattern.match(problem))
     return next(causes, Cause.OTHER)
+
+
+def redirect_target(reason: str | None) -> str | None:
+    """Return where the last attempt in a circuit's reason was redirected to; None if it was not.
+
+    What may be secret in that address was masked when the attempt was recorded.
+    """
+    redirect = _REDIRECTED.search(_last_problem(reason))
+    return None if redirect is None else redirect["target"]
+
+
+def _last_problem(reason: str | None) -> str:
+    return (reason or "").rpartition(LAST_PROBLEM)[2].partition(_BESIDES)[0]

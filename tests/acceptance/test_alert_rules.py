@@ -209,6 +209,30 @@ def test_an_open_circuit_fires_with_its_cause(promtool, tmp_path):
     )
 
 
+def test_an_open_circuit_says_where_the_partner_redirects_to(promtool, tmp_path):
+    target = "https://new.example/hook?(masked)"
+    redirect = f'slipway_circuit_redirect{{operator="acme",target="{target}"}}'
+    check_rules(
+        promtool,
+        tmp_path,
+        input_series=[
+            {"series": 'slipway_circuit_open{operator="acme"}', "values": "1x20"},
+            {"series": 'slipway_circuit_cause{operator="acme",cause="redirect"}', "values": "1x20"},
+            {"series": redirect, "values": "1x20"},
+        ],
+        alert_rule_test=[
+            fires(
+                "SlipwayCircuitOpen",
+                at="5m",
+                operator="acme",
+                description=f"Only probes are sent. Cause: redirect. It redirects to {target}."
+                " `slipway operators status acme` names the remedy."
+                " No attempt is used up meanwhile.",
+            )
+        ],
+    )
+
+
 def test_an_undelivered_notice_fires_with_its_age(promtool, tmp_path):
     """At a partner whose other tickets go through, and whose circuit is closed."""
     check_rules(

@@ -2,9 +2,10 @@
 
 import pytest
 
-from models.outbox.causes import NO_DETAILS, Cause, cause_of
+from models.outbox.causes import NO_DETAILS, Cause, cause_of, redirect_target
 from models.settings.egress import EgressProxy
 from worker.cli.application import Slipway
+from worker.delivery.http.exchange import HttpResponse
 from worker.delivery.http.problems import (
     Trust,
     describe_error,
@@ -13,6 +14,7 @@ from worker.delivery.http.problems import (
     describe_refused,
     describe_tls,
 )
+from worker.delivery.response_headers import redirect_note
 from worker.delivery.token_endpoint import NOTHING_SENT
 from worker.doctor.circuit_advice import ADVICE, advice_for
 
@@ -130,6 +132,24 @@ def test_each_cause_is_met_by_an_example_and_has_an_advice_of_its_own():
 
 def test_a_redirect_has_another_advice_than_a_wrong_secret():
     assert "set acme --url" in advice_for(Cause.REDIRECT, "acme")
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        (b"https://new.example/hook", "https://new.example/hook"),
+        (b"/elsewhere;v=1 2", "/elsewhere%3Bv=1%202"),
+        (b"//u:p@new.example?key=1", "//(masked)@new.example?(masked)"),
+        (b"", None),
+    ],
+)
+def test_where_the_last_attempt_was_redirected_to_is_known(location, target):
+    moved = redirect_note(HttpResponse(308, b"", headers=[b"Location: " + location]))
+
+    assert redirect_target(f"answered 308{moved}") == target
+    assert redirect_target(f"{RUNNING}answered 200 with an empty body{moved}") == target
+    assert redirect_target(f"{NOTHING_SENT}the token endpoint x answered 302{moved}; y") == target
+    assert redirect_target(f"answered 308{moved}; the last: answered 503") is None
 
 
 def test_a_secret_is_exchanged_only_where_it_may_be_at_fault():

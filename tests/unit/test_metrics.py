@@ -154,6 +154,17 @@ def test_a_closed_circuit_has_no_cause(registry):
     assert not any("slipway_circuit_cause" in name for name in now)
 
 
+def test_an_open_circuit_says_where_the_partner_redirects_to(registry):
+    (only,) = stats_of("acme").operators
+    moved = replace(only, circuit=Cause.REDIRECT, redirects_to="https://new.example/")
+    shown = Gauges(registry)
+    shown.show("database", of_database(replace(stats_of("acme"), operators=(moved,))))
+
+    assert samples(registry)["slipway_circuit_redirect operator=acme target=https://new.example/"]
+    shown.show("database", of_database(stats_of("acme")))
+    assert not any("slipway_circuit_redirect" in name for name in samples(registry))
+
+
 def test_the_doubts_about_a_wallet_s_success_are_counted(registry):
     metrics = DeliveryMetrics(registry)
     metrics.recorded([attempt(Delivered())])

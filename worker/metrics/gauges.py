@@ -203,6 +203,12 @@ def _of_operators(stats: Stats, partner_timeout: timedelta) -> Iterator[Family]:
         if operator.circuit is not None:
             causes.add_metric([operator.code, operator.circuit], 1)
     yield causes
+    targets = Family("slipway_circuit_redirect", "1: where it redirects to, while it is open.",
+                     labels=["operator", "target"])  # fmt: skip
+    for operator in stats.operators:
+        if operator.redirects_to is not None:
+            targets.add_metric([operator.code, operator.redirects_to], 1)
+    yield targets
 
 
 def _age(now: datetime, since: datetime | None) -> float:

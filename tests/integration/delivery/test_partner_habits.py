@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 
+from models.monitoring.stats import collect_stats
+from models.outbox.causes import Cause
 from tests.support.certificates import identity
 from tests.support.delivery_setup import RUN_MAX, DeliverySetup
 from tests.support.harness import SLIP
 from tests.support.raw_server import Line, RawServer, raw_server
 from tests.support.wallet_setup import settle
+from worker.delivery.failure_streak import FAILURES_MAX
 
 ODD: dict[str, bytes] = {
     "framed by close": b"HTTP/1.1 200 OK\r\n\r\nok",
@@ -232,6 +235,18 @@ def test_a_redirect_is_not_followed_and_its_target_is_named_without_its_secrets(
     (kept,) = delivery.rows("SELECT response_headers::text FROM delivery_attempt")
     assert "abc" not in kept[0]
     assert "pass@" not in kept[0]
+
+
+def test_the_target_of_a_redirect_is_exported_for_the_alert(delivery):
+    with partner_saying(head("302 Found", b"", "Location: /sign-in?next=%2F")) as server:
+        delivery.operator("acme", server.url)
+        delivery.publish("acme", *(("ticket_win", f"t{number}") for number in range(FAILURES_MAX)))
+        delivery.deliver()
+    with delivery.engine.begin() as connection:
+        (acme,) = collect_stats(connection, now=delivery.clock.now()).operators
+
+    assert set(keys_of(server).values()) == {FAILURES_MAX}
+    assert (acme.circuit, acme.redirects_to) == (Cause.REDIRECT, "/sign-in?(masked)")
 
 
 WALLET_ODD: dict[str, tuple[str, bytes, str | None]] = {
