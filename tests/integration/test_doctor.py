@@ -10,6 +10,7 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import make_url, text
 
+from models.operators import OperatorTerms
 from models.operators.secrets import EncryptedSecrets
 from models.sweeps.heartbeat import Round
 from tests.support.closed_port import closed_port
@@ -153,6 +154,27 @@ def test_partners_out_of_reach_and_secrets_that_stay_closed_are_named(slipway):
     assert "operators set nameless --url" in wrong["operator nameless"]["remedy"]
 
 
+def test_terms_that_no_longer_fit_the_settings_are_named(slipway):
+    add = ("operators", "add", "acme", "--protocol", "pam", "--url", "http://127.0.0.1:1/")
+    added = slipway(*add, "--retry-limit", "2h", "--keep-bodies", "3d", "--close-delay", "30m")
+
+    def doubtful() -> list[str]:
+        findings = slipway("doctor", "--json").document()["findings"]
+        own = [each for each in findings if each["part"] == "terms of acme"]
+        assert {each["state"] for each in own} <= {"doubtful"}
+        assert all("slipway operators set acme" in each["remedy"] for each in own)
+        return [each["detail"] for each in own]
+
+    before = doubtful()
+    slipway.export(discard_interval="3h", retention="60h", event_age_max="1d", parking_window="45m")
+    after = doubtful()
+
+    assert (added.code, before) == (0, [])
+    assert [detail for detail in after if "SLIPWAY_DISCARD_INTERVAL (3h)" in detail]
+    assert [detail for detail in after if "SLIPWAY_RETENTION (" in detail]
+    assert [detail for detail in after if "SLIPWAY_PARKING_WINDOW (45m)" in detail]
+
+
 @pytest.mark.parametrize(
     ("reason", "advised"),
     [
@@ -169,7 +191,8 @@ def test_the_advice_about_an_open_circuit_follows_what_was_met_last(reason, advi
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
         secrets = EncryptedSecrets("sealed")
-        operator = CheckedOperator("acme", url, enabled=True, secrets=secrets, circuit=reason)
+        terms = OperatorTerms(code="acme", url=url, protocol="pam")
+        operator = CheckedOperator(terms, enabled=True, secrets=secrets, circuit=reason)
         (finding,) = check_partners([operator], networks=[ip_network("127.0.0.0/8")])
 
     assert finding.state is State.DOUBTFUL
@@ -190,8 +213,11 @@ def test_a_partner_that_hangs_does_not_keep_the_others_waiting():
             each.connect_ex(silent.getsockname())
         operators = [
             CheckedOperator(
-                code,
-                f"http://127.0.0.1:{server.getsockname()[1]}/",
+                OperatorTerms(
+                    code=code,
+                    url=f"http://127.0.0.1:{server.getsockname()[1]}/",
+                    protocol="pam",
+                ),
                 enabled=True,
                 secrets=EncryptedSecrets("sealed"),
                 circuit=None,

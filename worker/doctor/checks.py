@@ -47,7 +47,13 @@ from worker.doctor.egress import AUTHORITIES, PROXY, check_egress
 from worker.doctor.finding import Finding, State, ok, unknown, wrong
 from worker.doctor.machine import check_machine
 from worker.doctor.misplaced_messages import check_misplaced_messages
-from worker.doctor.partners import CheckedOperator, check_partners, check_secrets, read_operators
+from worker.doctor.partners import (
+    CheckedOperator,
+    check_partners,
+    check_secrets,
+    check_terms,
+    read_operators,
+)
 from worker.doctor.pooler import check_migration_address, check_pooler, place_of
 from worker.doctor.processes import check_rounds, check_workers, consumers
 from worker.doctor.publishing import check_publishing
@@ -250,6 +256,7 @@ class _Checks:
             return
         vault = Vault.with_keys(self._settings.secret_key)
         yield from check_secrets(operators, vault=vault, now=now)
+        yield from check_terms(operators, self._settings)
         yield from self._partners(operators, accesses, vault=vault, now=now)
         yield from check_stream_losses(losses)
         yield check_rounds(

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -10,40 +10,54 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, text
 
+from models.operators import OperatorTerms
 from models.operators.secrets import EncryptedSecrets, verifying_secrets
 from models.outbox.causes import cause_of
 from models.platform.encryption import DecryptionFailed, Vault
 from models.settings.listening import host_and_port
+from models.settings.settings import Settings
 from worker.delivery.http.address_policy import Network, may_connect
 from worker.delivery.http.egress import DIRECT, PROXY_CHECKS, CallRefused, Egress, check_proxied
 from worker.doctor.at_once import ALL_MAX, PartCheck, run_at_once
 from worker.doctor.circuit_advice import advice_for
 from worker.doctor.finding import Finding, doubtful, ok, wrong
+from worker.doctor.terms import settings_warnings
 
 SECRETS: Final = "secrets"
 _OPERATORS_MAX: Final = 200
 _CONNECT_SECONDS: Final = 3.0
 _PORTS: Final = {"http": 80, "https": 443}
 
-OPERATORS: Final = text("""
-    SELECT o.code, o.url, o.disabled_at IS NULL AS enabled, o.secret, o.next_secret, o.switch_at,
-           o.forget_at, c.opened_at IS NOT NULL AND c.closed_at IS NULL AS circuit_open,
+_TERMS: Final = [term.name for term in fields(OperatorTerms)]
+OPERATORS: Final = text(f"""
+    SELECT {", ".join(f"o.{name}" for name in _TERMS)}, o.disabled_at IS NULL AS enabled, o.secret,
+           o.next_secret, o.switch_at, o.forget_at,
+           c.opened_at IS NOT NULL AND c.closed_at IS NULL AS circuit_open,
            c.reason AS circuit_reason
       FROM operator o LEFT JOIN circuit c ON c.operator = o.id
      WHERE o.ended_at IS NULL
      ORDER BY o.code LIMIT :limit
-""")
+""")  # noqa: S608 - names of columns
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedOperator:
     """What is checked of an operator."""
 
-    code: str
-    url: str
+    terms: OperatorTerms
     enabled: bool
     secrets: EncryptedSecrets = field(repr=False)
     circuit: str | None  # why it is open; None if it is closed
+
+    @property
+    def code(self) -> str:
+        """Its code."""
+        return self.terms.code
+
+    @property
+    def url(self) -> str:
+        """Where its calls go."""
+        return self.terms.url
 
 
 def read_operators(connection: Connection) -> list[CheckedOperator]:
@@ -51,8 +65,7 @@ def read_operators(connection: Connection) -> list[CheckedOperator]:
     rows = connection.execute(OPERATORS, {"limit": _OPERATORS_MAX})
     return [
         CheckedOperator(
-            code=row.code,
-            url=row.url,
+            terms=OperatorTerms(**{name: getattr(row, name) for name in _TERMS}),
             enabled=row.enabled,
             secrets=EncryptedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at),
             circuit=(row.circuit_reason or "unknown") if row.circuit_open else None,
@@ -80,6 +93,18 @@ def check_secrets(
         )
     elif operators:
         yield ok(SECRETS, f"all {len(operators)} can be decrypted")
+
+
+def check_terms(operators: Sequence[CheckedOperator], settings: Settings) -> Iterator[Finding]:
+    """Report terms that do not fit the settings, which may have changed since they were set."""
+    for operator in operators:
+        for warning in settings_warnings(operator.terms, settings):
+            yield doubtful(
+                f"terms of {operator.code}",
+                warning,
+                remedy="correct the setting, or the operator's term: slipway operators set"
+                f" {operator.code} --help",
+            )
 
 
 def check_partners(

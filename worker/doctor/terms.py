@@ -27,14 +27,19 @@ def warnings_about(terms: OperatorTerms, settings: Settings) -> list[str]:
 
     Resolves the URL's host, unless a proxy does.
     """
+    way = _Way(terms.url, "URL", "the notices")
+    return [*settings_warnings(terms, settings), *_warnings(way, settings)]
+
+
+def settings_warnings(terms: OperatorTerms, settings: Settings) -> list[str]:
+    """Return what in *terms* does not fit the installation's settings, whichever changed last."""
     of_delivery = delivery_warnings(
         terms,
         retention=settings.retention,
         discard_interval=settings.discard_interval,
         retry_limit=settings.retry_limit,
     )
-    of_terms = terms_warnings(terms, parking_window=settings.parking_window)
-    return [*of_delivery, *of_terms, *_warnings(_Way(terms.url, "URL", "the notices"), settings)]
+    return [*of_delivery, *terms_warnings(terms, parking_window=settings.parking_window)]
 
 
 def access_warnings(access: Access, settings: Settings) -> list[str]:
