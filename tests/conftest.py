@@ -19,7 +19,7 @@ from hypothesis.internal.constants_ast import Constants
 from sqlalchemy import Engine
 
 from models.database.engine import open_engine
-from tests.support import databases
+from tests.support import databases, fork_server
 from tests.support.forgotten_settings import forget_settings
 from tests.support.manual_clock import ManualClock
 from tests.support.server_folders import passable_folder, roomy_memory
@@ -98,6 +98,13 @@ def all_closed() -> Iterator[None]:
     yield
     gc.collect()  # a ResourceWarning is an error: the module's last test fails
     gc.freeze()  # what is left is modules and caches, mostly, at which no later collection looks
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs_forked() -> Iterator[None]:
+    """Spare processes the loading of their modules, in tests of what they do afterwards."""
+    with fork_server.forking():
+        yield
 
 
 @pytest.fixture(autouse=True)

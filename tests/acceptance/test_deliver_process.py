@@ -1,5 +1,6 @@
 """Delivery as a real process: a wakeup makes it deliver, and stopping loses no answer."""
 
+import subprocess
 import time
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def test_a_stop_while_a_token_endpoint_hangs_is_quick_and_shows_no_secret(
     with (
         token_server() as server,
         delivery_setup_on(engine, ManualClock(now)) as delivery,
-        celery(*WORKER, env=env, log=log) as worker,
+        celery(*WORKER, env=env, log=log, start=subprocess.Popen) as worker,
     ):
 
         def token_calls() -> int:

@@ -4,7 +4,6 @@ import json
 import shlex
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import SecretStr
 from models.platform.encryption import Vault
 from tests.support.celery_process import ENDING_MAX, ROOT, environment, must_live
 from tests.support.concurrent_connections import beside, waiting_sessions
+from tests.support.fork_server import Popen
 from tests.support.free_port import free_port
 from tests.support.gateway_app import GatewayApp, harness_of_today
 from tests.support.plain_http import NO_AUTHORITIES
@@ -49,7 +49,7 @@ def test_told_to_stop_it_finishes_what_is_under_way_and_ends_well(
     port, log = free_port(), tmp_path / "gateway.log"
     with (
         log.open("wb") as output,
-        subprocess.Popen(command(port), cwd=ROOT, env=env, stdout=output, stderr=output) as process,
+        Popen[bytes](command(port), cwd=ROOT, env=env, stdout=output, stderr=output) as process,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client,
     ):
         try:
@@ -93,7 +93,7 @@ def test_a_proxy_may_use_a_connection_again_after_a_pause(tmp_path: Path, databa
     port, log = free_port(), tmp_path / "gateway.log"
     with (
         log.open("wb") as output,
-        subprocess.Popen(command(port), cwd=ROOT, env=env, stdout=output, stderr=output) as process,
+        Popen[bytes](command(port), cwd=ROOT, env=env, stdout=output, stderr=output) as process,
     ):
         try:
             eventually(lambda: not is_closed(port))

@@ -1,12 +1,12 @@
 """No process starts on a database that it must not work with, and each says why in a sentence."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.celery_process import ROOT, environment
+from tests.support.celery_process import environment
+from tests.support.fork_server import run
 from tests.support.pooler import needs_pgbouncer, pgbouncer
 
 STARTING_SECONDS_MAX = 60
@@ -21,14 +21,10 @@ PROCESSES = {
 
 def refusal(name: str, *, database_url: str, redis_url: str, folder: Path) -> str:
     """What the process says as it ends; it must not have started."""
-    ended = subprocess.run(
+    ended = run(
         [sys.executable, "-m", *PROCESSES[name].split()],
-        cwd=ROOT,
         env=environment(folder, database_url=database_url, redis_url=redis_url),
-        capture_output=True,
-        text=True,
-        timeout=STARTING_SECONDS_MAX,
-        check=False,
+        seconds_max=STARTING_SECONDS_MAX,
     )
     assert ended.returncode not in (0, -15), ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr

@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import stat
+import subprocess
 
 import pytest
 
@@ -17,7 +18,7 @@ from worker.local.servers.ports import LOOPBACK
 @pytest.mark.slow
 def test_up_serves_a_second_terminal_and_stops_cleanly():
     with passable_folder() as folder:
-        with running_slipway(folder) as slipway:
+        with running_slipway(folder, subprocess.Popen) as slipway:
             listed = json.loads(slipway.command("operators list --json"))
             running = " ".join(inheritors_of(folder))
             slipway.process.send_signal(signal.SIGTERM)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from tests.support.fork_server import Popen
 from tests.support.processes import catches
 from tests.support.wait import pause
 from worker.local.supervisor.procfile import read_procfile
@@ -112,7 +113,7 @@ class ProcessSet:
         member = f"{role}{number}"
         command = line.command.replace(f"{role}@%h", f"{member}@%h")
         with self.log.open("ab") as output:
-            process = subprocess.Popen(
+            process = Popen[bytes](
                 ["/bin/sh", "-c", f"exec {command}"],
                 cwd=ROOT,
                 env={**os.environ, **self.environment, **self.own(member), "PATH": _path()},

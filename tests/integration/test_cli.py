@@ -12,6 +12,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from tests.support.command_line import CommandLine
+from tests.support.fork_server import Popen
 from worker.cli.application import Slipway
 
 ROOT = Path(__file__).parents[2]
@@ -176,7 +177,7 @@ def test_the_partner_prints_each_request_until_it_is_ended(tmp_path):
     (tmp_path / "secret").write_text("12345ABCDE\n", encoding="utf-8")
     command = [sys.executable, "-c", "from worker.cli import main; main()", "partner"]
     options = ["--port", "0", "--secret-file", str(tmp_path / "secret")]
-    with subprocess.Popen(
+    with Popen[str](
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     ) as partner:
         assert partner.stderr is not None

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -142,7 +143,9 @@ def alert_environment(folder: Path, programs: Programs) -> Iterator[AlertEnviron
     rules.write_text(hurried, encoding="utf-8")
     with (
         SimulatedPartner(secret=SECRET) as partner,
-        running_slipway(folder, survey_interval="1s", retry_schedule="1s,2s,2s") as slipway,
+        running_slipway(
+            folder, subprocess.Popen, survey_interval="1s", retry_schedule="1s,2s,2s"
+        ) as slipway,
     ):
         (folder / "secret").write_text(SECRET)
         slipway.command(

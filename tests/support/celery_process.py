@@ -11,6 +11,8 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
+from tests.support.fork_server import Popen
+
 ROOT = Path(__file__).parents[2]
 ENDING_MAX = timedelta(seconds=60)
 
@@ -38,15 +40,19 @@ def environment(folder: Path, *, database_url: str, redis_url: str, **more: str)
 
 @contextmanager
 def celery(
-    *arguments: str, env: Mapping[str, str], log: Path
+    *arguments: str,
+    env: Mapping[str, str],
+    log: Path,
+    start: "type[subprocess.Popen[bytes]]" = Popen,
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Run `python -m worker.celery` with *arguments*; what it writes is appended to *log*.
 
-    At the end it is killed if it is still there.
+    At the end it is killed if it is still there. *start*: `subprocess.Popen` for a test that looks
+    at the start itself (see `tests.support.fork_server`).
     """
     command = [sys.executable, "-m", "worker.celery", *arguments]
     with log.open("ab") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
+        process = start(command, cwd=ROOT, env=env, stdout=output, stderr=output)
     try:
         yield process
     finally:

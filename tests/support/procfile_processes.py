@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.celery_process import ENDING_MAX
+from tests.support.fork_server import Popen
 from tests.support.sources import ROOT
 from worker.local.supervisor.procfile import read_procfile
 
@@ -19,7 +20,8 @@ LINES = {line.name: line.command for line in PROCFILE.processes}
 class Running:
     """One process of the Procfile; *number* tells several of a kind apart.
 
-    *celery*: the module that is run in the place of Celery's own.
+    *celery*: the module that is run in the place of Celery's own. *start*: `subprocess.Popen` for a
+    test that looks at the start itself (see `tests.support.fork_server`).
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class Running:
         folder: Path,
         number: int = 1,
         celery: str = CELERY,
+        start: "type[subprocess.Popen[bytes]]" = Popen,
     ) -> None:
         self.name = name
         self.node = name if number == 1 else f"{name}-{number}"
@@ -38,7 +41,7 @@ class Running:
         self._log = folder / f"{self.node}.log"
         programs = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
         with self._log.open("wb") as output:
-            self._process = subprocess.Popen(
+            self._process = start(
                 ["/bin/sh", "-c", f"exec {command}"],
                 cwd=ROOT,
                 env={**env, "PATH": programs},

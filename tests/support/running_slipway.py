@@ -11,6 +11,7 @@ from pathlib import Path
 
 import redis
 
+from tests.support.fork_server import Popen, run
 from tests.support.wait import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -37,14 +38,8 @@ class RunningSlipway:
         return self._run(line).stdout
 
     def _run(self, line: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            ["/bin/sh", "-c", f". {self.data}/environment && exec {SLIPWAY} {line}"],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-            env=bare_environment(self.folder),
-        )
+        command = ["/bin/sh", "-c", f". {self.data}/environment && exec {SLIPWAY} {line}"]
+        return run(command, env=bare_environment(self.folder))
 
     def redis(self) -> "redis.Redis":
         """A client of its Valkey."""
@@ -87,12 +82,18 @@ def bare_environment(folder: Path, **settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def running_slipway(folder: Path, **settings: str) -> Iterator[RunningSlipway]:
-    """`slipway up --data` in *folder*, from nothing installed; killed if it is still there."""
+def running_slipway(
+    folder: Path, start: "type[subprocess.Popen[bytes]]" = Popen, /, **settings: str
+) -> Iterator[RunningSlipway]:
+    """`slipway up --data` in *folder*, from nothing installed; killed if it is still there.
+
+    *start*: `subprocess.Popen` for a test that looks at the start itself (see
+    `tests.support.fork_server`).
+    """
     data, screen = folder / "data", folder / "screen"
     with (
         screen.open("wb") as out,
-        subprocess.Popen(
+        start(
             ["/bin/sh", "-c", f"exec {SLIPWAY} up --data {data}"],
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -1,5 +1,6 @@
 """Processes with secrets, and everything in which one of them may not stand."""
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -66,7 +67,8 @@ def running(run: SecretsRun, folder: Path, *more: str) -> Iterator[None]:
     names = ("gateway", "intake", "deliver", "flower", *more)
     own = {"deliver": {"SLIPWAY_METRICS_PORT": str(run.metrics_port)}}
     run.processes = [
-        Running(name, env=run.env | own.get(name, {}), folder=folder) for name in names
+        Running(name, env=run.env | own.get(name, {}), folder=folder, start=subprocess.Popen)
+        for name in names
     ]
     try:
         yield

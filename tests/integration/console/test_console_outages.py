@@ -14,6 +14,7 @@ from models.users import Role
 from tests.support.celery_process import environment
 from tests.support.closed_port import closed_port
 from tests.support.console_app import ConsoleClient, Page, add_console_users, serving_console
+from tests.support.fork_server import Popen
 from tests.support.free_port import free_port
 from tests.support.plain_settings import plain_settings
 from tests.support.procfile_processes import command_of
@@ -60,7 +61,7 @@ def test_the_process_stops_at_once_although_a_page_is_live(
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with (
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as http,
-        subprocess.Popen(
+        Popen[bytes](
             ["/bin/sh", "-c", f"exec {command}"],
             cwd=ROOT,
             env=environment(tmp_path, **settings) | {"PATH": programs},

@@ -15,7 +15,7 @@ READ_BYTES_MAX = 64 * 1024
 LAST_READS_MAX = 64  # a pipe holds no more
 # Waits until the guard watches it, so that the supervisor's death at no moment leaves it behind;
 # then becomes the program itself, so that signals reach the program and not a shell.
-_START = 'read -r _go && exec </dev/null && eval "exec $0"'
+START_WHEN_TOLD = 'read -r _go && exec </dev/null && eval "exec $0"'
 
 
 class Child:
@@ -29,7 +29,7 @@ class Child:
         self._rest = b""
         self.output_ended = False
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", _START, line.command],
+            ["/bin/sh", "-c", START_WHEN_TOLD, line.command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
