@@ -6,11 +6,12 @@ these functions, so what is shown is what is sent.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 from urllib.parse import quote
 
 from models.notices.pam import PING
+from models.platform.made_often import made_often
 from models.platform.version import version
 from models.tracing.traceparent import TRACEPARENT_NAME
 
@@ -24,7 +25,7 @@ _PLAIN_KEY: Final = re.compile(r"[\w./-]*", re.ASCII)  # nearly all of them: not
 _SAFE_IN_KEYS: Final = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 
-@dataclass(frozen=True, slots=True)
+@made_often
 class OutgoingRequest:
     """What to POST, and where. The body is the text of the notice, byte for byte."""
 

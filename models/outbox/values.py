@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from models.notices.key import plain_key
+from models.platform.made_often import made_often
 from models.vocabulary import SENT_ONCE, Action
 
 # Characters of a response that are stored. There are millions of plain successes, so of those the
@@ -44,7 +45,7 @@ class Partner:
     pass_trace: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@made_often
 class Claim:
     """A notice that one deliverer may send until its lease is over (rule 14)."""
 
@@ -132,7 +133,7 @@ class TokenTrouble(StrEnum):
     RENEWED = "renewed"  # the partner no longer takes it; the next attempt has another
 
 
-@dataclass(frozen=True, slots=True)
+@made_often
 class Attempt:
     """One call and its verdict. *answer*: the first characters of the response.
 

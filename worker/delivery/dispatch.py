@@ -167,7 +167,9 @@ class Dispatch:
 
         Returns a failed attempt if there is no token for it.
         """
-        self._longest_timeout = max(self._longest_timeout, signed.claim.timeout or self._timeout)
+        own = signed.claim.timeout
+        if own is not None and own > self._longest_timeout:
+            self._longest_timeout = own
         self._admission.in_flight.started(signed.claim.operator)
         return self._start(signed)
 

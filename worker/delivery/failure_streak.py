@@ -5,7 +5,7 @@ deliverers wait for each other because of it. Only the result, an open circuit, 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,13 +23,15 @@ class FailureStreaks:
     counts: Mapping[int, int] = field(default_factory=dict)
     to_open: Mapping[int, str] = field(default_factory=dict)  # with the reason
 
-    def after(self, attempts: Iterable[Attempt]) -> "FailureStreaks":
+    def after(self, attempts: Collection[Attempt]) -> "FailureStreaks":
         """Return the streaks after *attempts*, in their order. Giving up starts again at 0.
 
         A refusal is a response too: whether it is believed is up to the circuit. A refused create,
         reserve or discard proves that the partner responds, and no more. A 401 that a new token
         makes up for says nothing.
         """
+        if not self.counts and {type(attempt.verdict) for attempt in attempts} <= {Delivered}:
+            return FailureStreaks()  # as nearly always
         counts, last = Counter(self.counts), {}
         for attempt in attempts:
             operator = attempt.claim.operator

@@ -49,7 +49,7 @@ class DeliverySummary:
         for attempt in recorded.attempts:
             if not isinstance(attempt.verdict, Delivered):
                 event = NOTICES_NOT_DELIVERED
-            elif doubts_of(attempt):
+            elif attempt.remarks is not None and doubts_of(attempt):
                 event = SUSPICIOUS_RESPONSES
             else:
                 continue

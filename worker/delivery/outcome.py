@@ -122,33 +122,9 @@ def classify(
     unanswered. Rejected: dead, but a discard goes on (rule 10). When the time for attempts is over:
     dead, with the last problem.
     """
-    attempt = _classified(
-        claim,
-        result,
-        took=took,
-        partner=partner,
-        policy=policy,
-        chance=chance,
-        remote_address=remote_address,
-    )
-    if by_proxy and remote_address is not None:
-        attempt = replace(attempt, remarks={**(attempt.remarks or {}), BY_PROXY: True})
-    return attempt
-
-
-def _classified(
-    claim: Claim,
-    result: CallResult,
-    *,
-    took: timedelta,
-    partner: Partner,
-    policy: RetryPolicy,
-    chance: float,
-    remote_address: str | None,
-) -> Attempt:
     match result:
         case HttpResponse():
-            return _answered(
+            attempt = _answered(
                 claim,
                 result,
                 took=took,
@@ -159,9 +135,9 @@ def _classified(
             )
         case NotReached(problem):
             unsent = classify_unsent(claim, problem, took=took, policy=policy, chance=chance)
-            return replace(unsent, sent_at=claim.claimed_at, remote_address=remote_address)
+            attempt = replace(unsent, sent_at=claim.claimed_at, remote_address=remote_address)
         case NoResponse(problem):
-            return Attempt(
+            attempt = Attempt(
                 claim=claim,
                 verdict=_unanswered(claim, problem, policy=policy, chance=chance),
                 took=took,
@@ -171,6 +147,9 @@ def _classified(
             )
         case _:
             assert_never(result)
+    if by_proxy and remote_address is not None:
+        attempt = replace(attempt, remarks={**(attempt.remarks or {}), BY_PROXY: True})
+    return attempt
 
 
 def _answered(
@@ -190,7 +169,9 @@ def _answered(
         else ADAPTERS[partner.protocol].interpret(claim, partner, response)
     )
     is_plain = _is_plain_success(meaning)
-    retry_after = read_retry_after(response.retry_after, now=claim.claimed_at + took)
+    retry_after = _NO_TIME
+    if response.retry_after is not None:
+        retry_after = read_retry_after(response.retry_after, now=claim.claimed_at + took)
     return Attempt(
         claim=claim,
         verdict=_verdict(claim, meaning, retry_after=retry_after, policy=policy, chance=chance),
@@ -297,7 +278,9 @@ def _out_of_time(problem: str, policy: RetryPolicy, *, perhaps_delivered: bool =
 
 
 def _is_plain_success(meaning: Meaning) -> bool:
-    return isinstance(meaning, Confirmed) and not (meaning.remarks or {}).get("doubts")
+    if not isinstance(meaning, Confirmed):
+        return False
+    return meaning.remarks is None or not meaning.remarks.get("doubts")
 
 
 def _stored_text(response: HttpResponse, characters_max: int) -> str | None:

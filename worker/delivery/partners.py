@@ -83,7 +83,7 @@ class Ready:
             return result
         shown = () if token is None or len(token) < _REDACTED_CHARACTERS_MIN else (token.encode(),)
         for secret in (*shown, *self.hidden):
-            if secret in result.body or any(secret in line for line in result.headers):
+            if secret in result.body or secret in b"".join(result.headers):
                 result = replace(
                     result,
                     body=result.body.replace(secret, _REDACTED),

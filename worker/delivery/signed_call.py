@@ -1,15 +1,16 @@
 """A claim whose request is signed: it waits for a token, if its partner wants one, or is sent."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from models.notices.request import OutgoingRequest
 from models.outbox.values import Claim
+from models.platform.made_often import made_often
 from models.tracing.span import Span
 from worker.delivery.partners import Ready
 from worker.delivery.tokens import Token
 
 
-@dataclass(frozen=True, slots=True)
+@made_often
 class SignedCall:
     """A claim whose request is ready to be sent, until *send_by* (monotonic)."""
 

@@ -81,8 +81,9 @@ class DeliveryMetrics:
         for attempt in attempts:
             code = attempt.claim.operator_code
             verdicts[code, attempt.verdict.word] += 1
-            for doubt in doubts_of(attempt):
-                doubtful[code, doubt] += 1
+            if attempt.remarks is not None:
+                for doubt in doubts_of(attempt):
+                    doubtful[code, doubt] += 1
             if attempt.took:
                 seconds[code].append(attempt.took.total_seconds())
         for (code, verdict), count in verdicts.items():

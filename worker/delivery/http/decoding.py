@@ -21,6 +21,7 @@ _UTF_16: Final = frozenset({"utf-16", "utf-16-le", "utf-16-be"})
 _NO_COMPRESSION: Final = frozenset({"", "identity"})
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAGIC: Final = {_GZIP_MAGIC: "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_MAGICS: Final = tuple(_MAGIC)
 _MEMBERS_MAX: Final = 16  # of one body; more than one is rare
 # Only these are named in a problem: a header may hold anything.
 _NAMED: Final = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress")
@@ -36,7 +37,7 @@ _UTF_8_DECODER: Final = getincrementaldecoder("utf-8")
 def is_plain(response: HttpResponse) -> bool:
     """Return whether nothing has to be done about the body, as nearly always."""
     body = response.body
-    return response.encoding is None and b"\0" not in body[:4] and not _is_packed(body)
+    return response.encoding is None and b"\0" not in body[:4] and not body.startswith(_MAGICS)
 
 
 def decoded(response: HttpResponse, *, bytes_max: int) -> HttpResponse:
@@ -52,6 +53,8 @@ def decoded(response: HttpResponse, *, bytes_max: int) -> HttpResponse:
 
 def compression_of(response: HttpResponse) -> str | None:
     """Name the compression in which the body still is; None if it is in none."""
+    if response.encoding is None and not response.body.startswith(_MAGICS):
+        return None
     for magic, name in _MAGIC.items():
         if response.body.startswith(magic):
             return name
@@ -138,4 +141,4 @@ def _is_text(body: bytes, *, truncated: bool) -> bool:
 
 
 def _is_packed(body: bytes) -> bool:
-    return body.startswith(tuple(_MAGIC))
+    return body.startswith(_MAGICS)

@@ -1,6 +1,6 @@
 """The thread of the HTTP client: one libcurl multi handle, driven by epoll.
 
-It wakes up for sockets, for libcurl's timer and for new calls. Why it is our own: decision 0014.
+It wakes up for sockets, for libcurl's timeouts and for new calls. Why it is our own: decision 0014.
 """
 
 import logging
@@ -28,6 +28,9 @@ HTTP_LOOP_FAILED: Final = "http_loop_failed"
 _WAKE_BYTES: Final = 4096
 _CLOSING_SECONDS_MAX: Final = 5.0  # libcurl waits for pending name resolution
 _RESTART_PAUSE_SECONDS: Final = 0.5
+# Where eight calls or more are in flight, those that are over wait for each other so long at most.
+_GATHER_SECONDS: Final = 0.001
+_GATHERED_SHARE: Final = 8  # of the calls in flight: one for each so many ends the wait
 _READABLE: Final[int] = pycurl.CSELECT_IN
 _WRITABLE: Final[int] = pycurl.CSELECT_OUT
 _WATCHED: Final = {
@@ -96,33 +99,44 @@ class EventLoop(threading.Thread):
         self._tear_down()
 
     def _set_up(self) -> None:
-        self._due: float | None = None  # when libcurl's timer expires
         self._watched: dict[int, int] = {}  # sockets, and the events libcurl wants of each
         self._active: dict[pycurl.Curl, Transfer] = {}
         self._spare: list[Transfer] = []
+        self._over: list[FinishedCall] = []  # not handed over yet
+        self._hand_over_at = 0.0
         self._connections = IdleConnections()
         self._epoll = select.epoll()
         self._epoll.register(self._wakeup_reader, select.EPOLLIN)
         self._multi: pycurl.CurlMulti = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, self._calls_max)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
 
     def _step(self) -> None:
         """Wait for events and handle them."""
-        wait = None if self._due is None else max(0.0, self._due - time.monotonic())
         wakeup = self._wakeup_reader.fileno()
-        for descriptor, events in self._epoll.poll(wait):
+        for descriptor, events in self._epoll.poll(self._wait()):
             if descriptor == wakeup:
                 self._wakeup_reader.recv(_WAKE_BYTES)
                 self._wakeup_pending = False
                 self._start_calls()
             else:
                 self._multi.socket_action(descriptor, _as_curl_events(events))
-        if self._due is not None and time.monotonic() >= self._due:
-            self._due = None
+        if self._multi.timeout() == 0:
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._collect()
+        self._hand_over()
+
+    def _wait(self) -> float | None:
+        """Return for how many seconds nothing is due; None: nothing is at all.
+
+        libcurl is asked each time. A callback would tell it after every call that ends.
+        """
+        milliseconds: int = self._multi.timeout()
+        wait = None if milliseconds < 0 else milliseconds / 1000
+        if not self._over:
+            return wait
+        left = max(0.0, self._hand_over_at - time.monotonic())
+        return left if wait is None else min(wait, left)
 
     def _start_calls(self) -> None:
         while self._to_start:
@@ -147,8 +161,9 @@ class EventLoop(threading.Thread):
             self._active[transfer.easy] = transfer
 
     def _collect(self) -> None:
-        """Return the calls that are over; start those again whose kept connection was dead."""
-        finished: list[FinishedCall] = []
+        """Take the calls that are over; start those again whose kept connection was dead."""
+        over = self._over
+        were_over = len(over)
         stale: list[HttpCall] = []
         more = 1
         while more:
@@ -156,7 +171,7 @@ class EventLoop(threading.Thread):
             for easy in done:
                 self._active[easy].remember_connection()
                 transfer, call = self._detach(easy)
-                finished.append(_finished(call, transfer, transfer.response()))
+                over.append(_finished(call, transfer, transfer.response()))
                 transfer.unload()
                 self._spare.append(transfer)
             for easy, code, message in failed:
@@ -165,12 +180,25 @@ class EventLoop(threading.Thread):
                     stale.append(call)
                 else:
                     result = transfer.failure(code, message)
-                    finished.append(_finished(call, transfer, result))
+                    over.append(_finished(call, transfer, result))
                 transfer.close()
-        if finished:
-            self._finished.put(finished)
+        if over and not were_over:
+            self._hand_over_at = time.monotonic() + _GATHER_SECONDS
         for call in stale:
             self._start(call, fresh=True)
+
+    def _hand_over(self) -> None:
+        """Return the calls that are over, several at once where many are in flight.
+
+        Each time wakes another thread, which takes as long as several calls.
+        """
+        if not self._over:
+            return
+        few = len(self._over) * _GATHERED_SHARE < len(self._active)
+        if few and time.monotonic() < self._hand_over_at:
+            return
+        over, self._over = self._over, []
+        self._finished.put(over)
 
     def _detach(self, easy: pycurl.Curl) -> tuple[Transfer, HttpCall]:
         transfer = self._active.pop(easy)
@@ -192,17 +220,14 @@ class EventLoop(threading.Thread):
             self._epoll.modify(descriptor, wanted)
         self._watched[descriptor] = wanted
 
-    def _set_timer(self, milliseconds: int) -> None:
-        """Note when libcurl's timer expires; -1 if it has none."""
-        self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
-
     def _start_over(self) -> None:
         """Return every open call as one without a response, and set everything up again."""
-        lost = [
-            transfer.call.call_id for transfer in self._active.values() if transfer.call is not None
+        over = [
+            *self._over,
+            *(_lost(each.call.call_id) for each in self._active.values() if each.call is not None),
         ]
         self._tear_down()
-        self._finished.put([_lost(call_id) for call_id in lost])
+        self._finished.put(over)
         self._set_up()
         self._wakeup_pending = False
         if self._to_start:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from models.platform.made_often import made_often
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConnectionOptions:
@@ -18,7 +20,7 @@ class ConnectionOptions:
     key: bytes | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@made_often
 class HttpCall:
     """One POST to a partner. The body has at least one byte; *timeout* covers the whole call."""
 
@@ -31,7 +33,7 @@ class HttpCall:
     connection: ConnectionOptions | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@made_often
 class HttpResponse:
     """The partner responded with *status*, and sent its whole body, or more than we read.
 
@@ -73,7 +75,7 @@ class NoResponse:
 CallResult = HttpResponse | NotReached | NoResponse
 
 
-@dataclass(frozen=True, slots=True)
+@made_often
 class FinishedCall:
     """A call that is over."""
 

@@ -10,7 +10,6 @@ connection that the peer has closed is another matter: nothing was sent on it ye
 *stale* and starts again, on a new connection.
 """
 
-import re
 import socket
 from collections.abc import Sequence
 from datetime import timedelta
@@ -44,22 +43,17 @@ from worker.delivery.http.problems import (
     lacks_close_notify,
     refuses_certificate,
 )
+from worker.delivery.http.response_head import ResponseHead
 
-_RETRY_AFTER: Final = b"retry-after:"
-_ENCODING: Final = b"content-encoding:"
-_NAME_BYTES_MAX: Final = 20  # only so much of a header's name matters
-_FRAMING: Final = (b"content-length:", b"transfer-encoding:")
-_ENDS_OF_HEAD: Final = (b"\r\n", b"\n")
-_STATUS_LINE: Final = b"HTTP/"
-_RESET_CONTENT: Final = re.compile(rb"HTTP/1\.\d +205\b")
-_HEADERS_MAX: Final = 64
-_HEADER_BYTES_MAX: Final = 4096  # of all that are kept
 _FINAL_STATUS_MIN: Final = 200  # lower ones are interim
 _NO_SOCKET: Final[int] = pycurl.SOCKET_BAD
 _GO_ON: Final[int] = pycurl.PREREQFUNC_OK
 _ABORT: Final[int] = pycurl.PREREQFUNC_ABORT
 _NO_OPTIONS: Final = ConnectionOptions()
 _STOP: Final = -1  # any number but that of the bytes offered stops the transfer
+# `Expect:` is no header, but leaves one out: no `100-continue`, which costs a second if it is not
+# supported. Without a word about encodings any compression would be allowed.
+_ADDED: Final = (*(f"{name}: {value}" for name, value in FIXED_HEADERS.items()), "Expect:")
 
 
 class _Address(Protocol):
@@ -79,23 +73,18 @@ class Transfer:
         "_body",
         "_connection",
         "_connections",
-        "_encoding",
-        "_has_framing",
-        "_has_head",
-        "_has_no_body",
-        "_header_room",
-        "_headers",
-        "_headers_omitted",
+        "_fresh",
+        "_head",
         "_limits",
         "_not_http",
         "_opened",
+        "_own_address",
         "_own_connection",
+        "_peer",
         "_proxy",
         "_reached",
         "_refused",
-        "_resets_content",
         "_response",
-        "_retry_after",
         "_timeout",
         "_truncated",
         "_unopened",
@@ -109,11 +98,12 @@ class Transfer:
         self._limits = limits
         self._connections = connections
         self._url = ""
-        self._own_connection = False
+        self._fresh = self._own_connection = False
         self._connection: ConnectionOptions | None = None
         self._proxy: EgressProxy | None = None  # of the present URL
         self._timeout: timedelta | None = None
         self._opened: socket.socket | None = None
+        self._head = ResponseHead()
         self.call: HttpCall | None = None
         self.easy: pycurl.Curl = pycurl.Curl()
         self._clear()
@@ -126,7 +116,6 @@ class Transfer:
         *fresh*: not on a kept connection.
         """
         assert call.body, "only its body tells whether the request was sent"
-        self._clear()
         self.call = call
         self._body = call.body
         easy = self.easy
@@ -138,8 +127,7 @@ class Transfer:
         if call.connection is not self._connection:
             self._prepare_connection(call.connection)
         headers = [f"{name}: {value}" for name, value in call.headers.items()]
-        headers += _ADDED  # without a word about encodings, any compression is allowed
-        headers.append("Expect:")  # no `100-continue`: it costs a second if not supported
+        headers += _ADDED
         easy.setopt(pycurl.HTTPHEADER, headers)
         easy.setopt(pycurl.POSTFIELDSIZE_LARGE, len(call.body))
         if call.timeout != self._timeout:
@@ -151,26 +139,30 @@ class Transfer:
             # Closed afterwards: no more connections are open than calls.
             easy.setopt(pycurl.FORBID_REUSE, call.own_connection)
             self._own_connection = call.own_connection
-        easy.setopt(pycurl.FRESH_CONNECT, fresh or call.own_connection)
+        if (fresh or call.own_connection) != self._fresh:
+            self._fresh = fresh or call.own_connection
+            easy.setopt(pycurl.FRESH_CONNECT, self._fresh)
 
     def response(self, *, unverified_end: bool = False) -> HttpResponse:
         """Return the partner's whole response, or its beginning if it was too long."""
         status: int = self.easy.getinfo(pycurl.RESPONSE_CODE)
+        head = self._head
         response = HttpResponse(
             status=status,
             body=bytes(self._response),
-            retry_after=self._retry_after,
+            retry_after=head.retry_after,
             truncated=self._truncated,
             unverified_end=unverified_end,
-            encoding=self._encoding,
-            headers=tuple(self._headers),
-            headers_omitted=self._headers_omitted,
+            encoding=head.encoding,
+            headers=head.lines,
+            headers_omitted=head.omitted,
         )
         return decoded(response, bytes_max=self._limits.response_bytes_max)
 
     def failure(self, code: int, message: str) -> CallResult:
         """Return what an error of libcurl means for the call."""
-        if self._truncated or self._has_no_body:
+        head = self._head
+        if self._truncated or head.has_no_body:
             return self.response()  # we stopped it ourselves
         if self._not_http is not None:
             return NoResponse(describe_not_http(self._not_http))
@@ -179,7 +171,7 @@ class Transfer:
         if self._refused_in_handshake(message):
             return NotReached(self._describe(code, message))
         status: int = self.easy.getinfo(pycurl.RESPONSE_CODE)
-        is_whole = self._has_head and not self._has_framing and status >= _FINAL_STATUS_MIN
+        is_whole = head.ended and not head.has_framing and status >= _FINAL_STATUS_MIN
         if is_whole and lacks_close_notify(code, message):
             return self.response(unverified_end=True)
         problem = self._describe(code, message)
@@ -218,7 +210,7 @@ class Transfer:
 
         With TLS 1.3 the request is on its way before that is known.
         """
-        is_first = self._opened is not None and not self._has_head and not self._headers
+        is_first = self._opened is not None and not self._head.ended and not self._head.lines
         return is_first and refuses_certificate(message)
 
     @property
@@ -229,7 +221,7 @@ class Transfer:
     @property
     def remote_address(self) -> str | None:
         """The address that was connected to; a scope (`%eth0`) is none of the address itself."""
-        address: str = self.easy.getinfo(pycurl.PRIMARY_IP)
+        address: str = self._peer or self.easy.getinfo(pycurl.PRIMARY_IP)
         return address.partition("%")[0] or None
 
     @property
@@ -238,10 +230,9 @@ class Transfer:
         return self._proxy is not None
 
     def remember_connection(self) -> None:
-        """Remember the connection for the next call; must precede `remove_handle`."""
-        info = self.easy.getinfo
-        address = info(pycurl.LOCAL_IP), info(pycurl.LOCAL_PORT)
-        self._connections.remember(address, info(pycurl.ACTIVESOCKET))
+        """Remember a new connection for the next call; must precede `remove_handle`."""
+        if self._opened is not None:
+            self._connections.remember(self._own_address, self.easy.getinfo(pycurl.ACTIVESOCKET))
 
     def unload(self) -> None:
         """Drop the call's bytes. The connection stays open for the next one."""
@@ -257,11 +248,11 @@ class Transfer:
         self.stale = False  # its kept connection was closed by the peer; nothing was sent
         self._body = b""
         self._reached = False  # connected, TLS and the proxy's tunnel included
+        self._peer, self._own_address = "", ("", 0)  # the addresses of that connection
         self._any_bytes_sent = False  # libcurl has asked for the body
-        self._response = bytearray()
+        self._head.clear()
+        self._response: bytes | bytearray = b""
         self._truncated = False
-        self._begin_head()
-        self._has_no_body = False  # it is a 205, and needs none to be whole
         self._not_http: bytes | None = None  # the beginning of a response that is not HTTP/1
         self._refused: list[str] = []  # addresses that are not allowed
         self._unopened: str | None = None  # why there is no socket for one that is
@@ -269,23 +260,12 @@ class Transfer:
             self._opened.close()
             self._opened = None
 
-    def _begin_head(self, status_line: bytes = b"") -> None:
-        """Forget the head of an interim response: nothing in it is about the one that follows."""
-        self._has_head = False  # the head of the response is complete
-        self._has_framing = False  # and says where the body ends
-        self._resets_content = _RESET_CONTENT.match(status_line) is not None
-        self._retry_after: str | None = None
-        self._encoding: str | None = None
-        self._headers: list[bytes] = []
-        self._header_room = _HEADER_BYTES_MAX
-        self._headers_omitted = 0
-
     def _callbacks(self) -> tuple[tuple[int, Any], ...]:
         return (
             (pycurl.OPENSOCKETFUNCTION, self._open_socket),
             (pycurl.PREREQFUNCTION, self._check_connection),
             (pycurl.READFUNCTION, self._read_body),
-            (pycurl.HEADERFUNCTION, self._take_header),
+            (pycurl.HEADERFUNCTION, self._head.take),
             (pycurl.WRITEFUNCTION, self._take_part),
         )
 
@@ -334,9 +314,10 @@ class Transfer:
         self._unopened = None
         return opened
 
-    def _check_connection(self, _peer: str, own: str, _peer_port: int, own_port: int) -> int:
+    def _check_connection(self, peer: str, own: str, _peer_port: int, own_port: int) -> int:
         """Check a kept connection before anything is sent on it."""
-        if self._opened is None and not self._connections.is_silent((own, own_port)):
+        self._peer, self._own_address = peer, (own, own_port)
+        if self._opened is None and not self._connections.is_silent(self._own_address):
             self.stale = True
             return _ABORT
         self._reached = True
@@ -347,53 +328,19 @@ class Transfer:
         part, self._body = self._body[:room], self._body[room:]
         return part
 
-    def _take_header(self, line: bytes) -> int | None:
-        if line in _ENDS_OF_HEAD:
-            return self._end_head()
-        if line[: len(_STATUS_LINE)].upper() == _STATUS_LINE:
-            self._begin_head(line)
-            return None
-        if self._has_head:  # a trailer says nothing about how to read what it follows
-            return None
-        if len(line) <= self._header_room and len(self._headers) < _HEADERS_MAX:
-            self._headers.append(line)
-            self._header_room -= len(line)
-        else:
-            self._headers_omitted += 1
-        name = line[:_NAME_BYTES_MAX].lower()
-        if name.startswith(_RETRY_AFTER):
-            self._retry_after = _value(line)
-        elif name.startswith(_ENCODING):
-            self._encoding = _value(line)
-        elif name.startswith(_FRAMING):
-            self._has_framing = True
-        return None
-
-    def _end_head(self) -> int | None:
-        """Stop after a 205 that announces no body: it has none (RFC 9110, 15.3.6).
-
-        libcurl would wait until the connection is closed, and a kept one is not.
-        """
-        self._has_head = True
-        if not self._resets_content or self._has_framing:
-            return None
-        self._has_no_body = True
-        return _STOP
-
-    def _take_part(self, part: bytes) -> int:
-        if not self._has_head:
+    def _take_part(self, part: bytes) -> int | None:
+        """Keep *part* of the body, as far as there is room. None: go on."""
+        if not self._head.ended:
             self._not_http = part
             return _STOP
         room = self._limits.response_bytes_max - len(self._response)
-        self._response += part[:room]
+        if not self._response:  # as a rule one part is all of it
+            self._response = part[:room]
+        else:
+            if isinstance(self._response, bytes):
+                self._response = bytearray(self._response)
+            self._response += part[:room]
         if len(part) <= room:
-            return len(part)
+            return None
         self._truncated = True
         return _STOP
-
-
-def _value(header: bytes) -> str:
-    return header.partition(b":")[2].decode("latin-1").strip()
-
-
-_ADDED: Final = tuple(f"{name}: {value}" for name, value in FIXED_HEADERS.items())

@@ -10,13 +10,14 @@ from typing import Any, Protocol
 
 from models.notices.request import OutgoingRequest
 from models.outbox.values import Claim, Partner
+from models.platform.made_often import made_often
 from worker.delivery.http.exchange import HttpResponse
 
 Remarks = dict[str, Any]
 """What else of a response is stored with the attempt, as JSON."""
 
 
-@dataclass(frozen=True, slots=True)
+@made_often
 class Confirmed:
     """The partner has it."""
 
