@@ -21,6 +21,7 @@ from models.outbox.attempts import ATTEMPTS
 from models.platform.clock import DatabaseClock
 from models.users import Role, add_token
 from tests.support.api_client import PERSON, ApiClient
+from tests.support.command_line import CommandLine
 from tests.support.console_app import ConsoleClient, add_console_users
 from tests.support.misbehaving_gateways import (
     CODES,
@@ -68,7 +69,7 @@ def arguments() -> str:
 
 
 def printed(run: SecretsRun, *commands: Sequence[str]) -> Texts:
-    """Run commands beside each other; what they print, and what `ps` shows meanwhile."""
+    """Run commands beside each other as processes; what they print, what `ps` shows meanwhile."""
     started = [
         subprocess.Popen(
             [sys.executable, "-c", MAIN, *words],
@@ -84,6 +85,13 @@ def printed(run: SecretsRun, *commands: Sequence[str]) -> Texts:
         out, _ = process.communicate(timeout=120)
         yield f"slipway {' '.join(words)}", out.decode()
     yield "ps", arguments()
+
+
+def printed_by(slipway: CommandLine, *commands: Sequence[str]) -> Texts:
+    """What commands print that run in this process, one after the other."""
+    for words in commands:
+        ended = slipway(*words)
+        yield f"slipway {' '.join(words)}", ended.out + ended.err
 
 
 def given(gateways: Gateways) -> str:
@@ -148,7 +156,9 @@ def console_shows(run: SecretsRun) -> Texts:
 
 
 @pytest.mark.slow
-def test_no_credential_for_a_gateway_is_found_in_clear_text(run, tmp_path, engine):
+def test_no_credential_for_a_gateway_is_found_in_clear_text(
+    run, tmp_path, engine, monkeypatch, capsys
+):
     with engine.begin() as connection:
         now = DatabaseClock().now(connection)
     folder = tmp_path / "given"
@@ -170,11 +180,18 @@ def test_no_credential_for_a_gateway_is_found_in_clear_text(run, tmp_path, engin
                 run.delivery.publish(code, ("ticket_win", "t"))
             run.redis.xadd("ticket-events", {"event": "{"})
             eventually(lambda: {row.code for row in run.delivery.rows(ATTEMPTED)} == {*CODES})
+            texts += printed(run, ("operators", "ping", "keyed"))
+            slipway = CommandLine(monkeypatch, capsys)
+            slipway.export(**run.settings)
             pings = [("operators", "ping", code) for code in (*CODES, "issued", "issued")]
             wrong = ("operators", "access", "keyed", "--file", typed_wrong(gateways))
-            texts += printed(run, *pings, wrong, ("doctor",), ("operators", "status", "--json"))
+            texts += printed_by(
+                slipway, *pings, wrong, ("doctor",), ("operators", "status", "--json")
+            )
             shown = [("operators", "access", code, "--json") for code in CODES]
-            texts += printed(run, *shown, ("operators", "export"), ("operators", "show", "keyed"))
+            texts += printed_by(
+                slipway, *shown, ("operators", "export"), ("operators", "show", "keyed")
+            )
             texts += [*console_shows(run), *pages(run)]
             texts += [*tables(run.delivery.engine), *held_by_redis(run.redis)]
             texts.append(("ps", arguments()))

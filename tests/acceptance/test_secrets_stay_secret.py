@@ -122,12 +122,9 @@ def break_connections(run: SecretsRun) -> None:
     run.redis.client_kill_filter(_type="normal", skipme=True)
 
 
-def shown(slipway: CommandLine, env: dict[str, str]) -> Iterator[tuple[str, str]]:
+def shown(slipway: CommandLine, run: SecretsRun) -> Iterator[tuple[str, str]]:
     """What commands print, of operators that have secrets and of such as have none."""
-    slipway.export(**{
-        name.removeprefix("SLIPWAY_").lower(): value
-        for name, value in env.items() if name.startswith("SLIPWAY_")
-    })  # fmt: skip
+    slipway.export(**run.settings)
     for words in ("list --json", "show acme --json", "show acme", "ping acme", "ping house"):
         ended = slipway("operators", *words.split())
         yield words, ended.out + ended.err
@@ -146,7 +143,7 @@ def test_no_secret_is_found_in_clear_text(run, tmp_path, monkeypatch, capsys):
             eventually(partial(answers, run.address(process)))
         make_trouble(run, platform, wallet)
         texts = [*pages(run), *tables(run.delivery.engine), *held_by_redis(run.redis)]
-        texts += shown(CommandLine(monkeypatch, capsys), run.env)
+        texts += shown(CommandLine(monkeypatch, capsys), run)
         texts += [("settings", repr(Settings.model_validate(settings_of(run))))]
     texts += [(log.name, log.read_text(errors="replace")) for log in tmp_path.glob("*.log")]
 

@@ -34,6 +34,15 @@ class SecretsRun:
     processes: list[Running] = field(default_factory=list)
     metrics_port: int = field(default_factory=free_port)  # of the deliverer
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the processes are set to, for `CommandLine.export`."""
+        return {
+            name.removeprefix("SLIPWAY_").lower(): value
+            for name, value in self.env.items()
+            if name.startswith("SLIPWAY_")
+        }
+
     def address(self, process: str) -> str:
         return f"http://127.0.0.1:{self.env[f'SLIPWAY_{process.upper()}_PORT']}"
 
