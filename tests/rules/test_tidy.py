@@ -73,6 +73,7 @@ def test_every_suppression_carries_its_reason():
     bare = [
         f"{path}:{line} {comment}"
         for path, source in modules(*PRODUCT, "tests")
+        if SUPPRESSION.search(source)
         for line, comment in comments(source)
         if (suppression := SUPPRESSION.search(comment)) and not REASON.match(suppression["rest"])
     ]
@@ -142,6 +143,7 @@ def lines_with(pattern: re.Pattern[str]) -> list[str]:
     return [
         f"{path}:{number} {line.strip()[:120]}"
         for path, text in texts()
+        if pattern.search(text)
         for number, line in enumerate(text.splitlines(), 1)
         if pattern.search(line)
     ]
