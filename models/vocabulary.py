@@ -63,6 +63,13 @@ class Outcome(Word):
     REJECTED = "rejected"
 
 
+class LeftOut(Word):
+    """What an event's row leaves out of its data, because its ticket keeps it."""
+
+    KEY = "key"  # operator and ticket id
+    DETAILS = "details"  # these, and all of the ticket's details
+
+
 class Reason(Word):
     """Why an event ended as it did, for filters, metrics and alerts."""
 

@@ -24,17 +24,21 @@ TICKETS: Final = text("""
      WHERE operator = :operator AND details ->> 'player_id' = ANY(:forms)
        AND (details ->> 'player_id') IS NOT NULL AND id > :id
      ORDER BY id LIMIT :limit""")
-# The rows that may name the player, and the last one that was looked at.
+# The rows that may name the player, and the last one that was looked at. What is left out of an
+# event's data is searched, too (`models.events.kept_once`); a ticket's key names no player.
 EVENTS: Final = text("""
     WITH part AS MATERIALIZED (
-        SELECT ticket, event_id, data FROM ticket_event
+        SELECT ticket, event_id, data, left_out FROM ticket_event
          WHERE (ticket, event_id) > (:ticket, :event_id)
          ORDER BY ticket, event_id LIMIT :limit)
-    SELECT p.ticket, p.event_id, p.data, false AS is_last
+    SELECT p.ticket, p.event_id, w.data, false AS is_last
       FROM part p JOIN ticket t ON t.id = p.ticket
+     CROSS JOIN LATERAL (
+           SELECT CASE p.left_out WHEN 'details' THEN t.details || p.data ELSE p.data END AS data
+           OFFSET 0) AS w
      WHERE t.operator = :operator
        AND EXISTS (SELECT FROM unnest(CAST(:quoted AS text[])) AS q
-                    WHERE strpos(CAST(p.data AS text), q) > 0)
+                    WHERE strpos(CAST(w.data AS text), q) > 0)
     UNION ALL
     (SELECT ticket, event_id, NULL, true FROM part ORDER BY ticket DESC, event_id DESC LIMIT 1)""")
 INPUT: Final = text(f"""

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from unicodedata import normalize
 
 from sqlalchemy import ColumnElement, Connection, text, true
@@ -11,6 +11,7 @@ from sqlalchemy.orm import QueryableAttribute, defer
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from models.events.kept_once import whole_data
 from models.events.stored import stored_object
 from models.history.values import (
     ANSWER_CHARACTERS_MAX,
@@ -146,7 +147,7 @@ def _history(
     )
     return TicketHistory(
         ticket=fact,
-        events=_event_facts(events, notices),
+        events=_event_facts(events, notices, ticket, operator.code),
         notices=_notice_facts(notices, attempts, interventions),
         interventions=tuple(map(_intervention_fact, interventions)),
         refused=tuple(map(_refused_fact, refused)),
@@ -205,19 +206,38 @@ def _open_circuit(circuit: Circuit | None) -> OpenCircuit | None:
     return OpenCircuit(circuit.opened_at, circuit.reason, circuit.probe_at)
 
 
-def _event_facts(events: Sequence[TicketEvent], notices: Sequence[Notice]) -> tuple[EventFact, ...]:
+def _event_facts(
+    events: Sequence[TicketEvent], notices: Sequence[Notice], ticket: Ticket, operator: str
+) -> tuple[EventFact, ...]:
     """Return the events in order of arrival, each with the notices that it caused."""
     caused: defaultdict[str | None, list[CausedNotice]] = defaultdict(list)
     for notice in notices:
         caused[notice.event_id].append(CausedNotice.of(notice))
-    return tuple(_event_fact(event, caused[event.event_id]) for event in events)
+    return tuple(
+        _event_fact(event, whole(event, ticket, operator), caused[event.event_id])
+        for event in events
+    )
 
 
-def _event_fact(event: TicketEvent, caused: Sequence[CausedNotice]) -> EventFact:
+def whole(event: TicketEvent, ticket: Ticket, operator: str) -> dict[str, Any]:
+    """Return the data of *event* of *ticket*, with what its row leaves out."""
+    data = whole_data(
+        event.data,
+        event.left_out,
+        operator=operator,
+        ticket_id=ticket.ticket_id,
+        details=ticket.details,
+    )
+    return stored_object(data)
+
+
+def _event_fact(
+    event: TicketEvent, data: Mapping[str, Any], caused: Sequence[CausedNotice]
+) -> EventFact:
     return EventFact(
         event_id=event.event_id,
         action=Action(event.action),
-        data=stored_object(event.data),
+        data=data,
         occurred_at=event.occurred_at,
         order_time=event.order_time,
         sequence=event.sequence,

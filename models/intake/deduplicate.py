@@ -7,17 +7,20 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from models.events.event import Event
 from models.events.kept_data import kept_data
+from models.events.kept_once import whole_data
 from models.lifecycle.ticket import TicketState
 from models.tickets.row import array
 
 # A statement of its own, after the one that locks: in the same one it would not see what another
 # worker has just committed (rule 20, E1).
 LOGGED = text("""
-    SELECT e.ticket, e.event_id, e.action, e.data, e.entry_id
+    SELECT e.ticket, e.event_id, e.action, e.data, e.entry_id, e.left_out,
+           CASE e.left_out
+           WHEN 'details' THEN (SELECT details FROM ticket WHERE id = e.ticket) END AS details
       FROM unnest(CAST(:tickets AS bigint[]), CAST(:event_ids AS text[]))
                AS key(ticket, event_id)
       JOIN ticket_event e ON e.ticket = key.ticket AND e.event_id = key.event_id""")
@@ -114,11 +117,24 @@ def logged_events(connection: Connection, arrived: Sequence[Arrived]) -> Log:
         "tickets": array(ticket.id for ticket, _ in arrived),
         "event_ids": array(event.event_id for _, event in arrived),
     }
-    rows = connection.execute(LOGGED, keys)
+    rows = connection.execute(LOGGED, keys).all()
+    tickets = {ticket.id: ticket for ticket, _ in arrived} if rows else {}
     return {
-        (row.ticket, row.event_id): LoggedContent(row.action, row.data, row.entry_id)
+        (row.ticket, row.event_id): LoggedContent(
+            row.action, _data(row, tickets[row.ticket]), row.entry_id
+        )
         for row in rows
     }
+
+
+def _data(row: Row[Any], ticket: TicketState) -> Any:  # noqa: ANN401 - JSON, which may be damaged
+    return whole_data(
+        row.data,
+        row.left_out,
+        operator=ticket.terms.code,
+        ticket_id=ticket.ticket_id,
+        details=row.details,
+    )
 
 
 def count_repeats(connection: Connection, repeats: Iterable[Arrived], *, now: datetime) -> None:

@@ -28,6 +28,7 @@ from models.migrations.blocking_sessions import (
     describe_sessions,
     watch_blocking_sessions,
 )
+from models.migrations.finalize import NEEDED, finalize
 from models.migrations.lock_retry import LockRetryPolicy
 from models.migrations.revisions import VERSIONS, current_revision
 from models.platform.durations import format_duration
@@ -137,6 +138,15 @@ class _Upgrade:
             self.report(f"{_title(revision)}: started")
             self._apply(revision)
             self.report(f"{revision.revision} done")
+        if current is None:
+            self._finalize()
+
+    def _finalize(self) -> None:
+        """Let a new installation write as this release does: no older process has worked there."""
+        revision = current_revision(self.connection)
+        if revision is not None and revision >= NEEDED:
+            finalize(self.connection, revision)
+        self.connection.commit()
 
     def _missing(self, current: str | None) -> list[Script]:
         known = list(self.scripts.walk_revisions())[::-1]

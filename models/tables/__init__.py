@@ -16,6 +16,7 @@ from models.tables.stream import LastStreamCount, StreamLoss
 from models.tables.sweep import SweepRound
 from models.tables.ticket import Ticket
 from models.tables.tombstone import Tombstone
+from models.tables.upgrade import FinalizedUpgrade
 from models.tables.user import ApiToken, KeptResponse, SignInFailure, UserAccount, UserSession
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Circuit",
     "DeliveryAttempt",
     "ErasureTicket",
+    "FinalizedUpgrade",
     "Intervention",
     "KeptResponse",
     "LastStreamCount",

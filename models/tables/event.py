@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from models.tables.columns import counter_column, json_column, one_of, timestamp_column, word_column
-from models.vocabulary import INBOUND, Outcome
+from models.vocabulary import INBOUND, LeftOut, Outcome
 
 
 class TicketEvent(SQLModel, table=True):
@@ -49,7 +49,9 @@ class TicketEvent(SQLModel, table=True):
         Index("ticket_event_of_id", "operator", text("hashtext(event_id)"), "arrival"),
         one_of("action", INBOUND),
         one_of("outcome", [end for end in Outcome if end is not Outcome.DUPLICATE]),
+        one_of("left_out", LeftOut),
         CheckConstraint("(outcome = 'parked') = (park_until IS NOT NULL)", name="parked_has_end"),
+        CheckConstraint("left_out IS NULL OR outcome = 'applied'", name="whole_unless_applied"),
         CheckConstraint("sequence > 0", name="sequence_positive"),
     )
 
@@ -59,7 +61,7 @@ class TicketEvent(SQLModel, table=True):
         default=None, sa_column=Column(BigInteger, Identity(), nullable=False)
     )
     action: str = Field(sa_column=word_column())
-    data: dict[str, Any] = Field(sa_column=json_column())
+    data: dict[str, Any] = Field(sa_column=json_column())  # without what is `left_out`
     occurred_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
     order_time: datetime = Field(sa_column=timestamp_column())  # rule 3
     sequence: int | None = None
@@ -80,6 +82,8 @@ class TicketEvent(SQLModel, table=True):
     # Its ticket's. None: written before this column, or by the release before, during an upgrade.
     operator: int | None = None
     traceparent: str | None = None  # the trace it belongs to, as W3C Trace Context writes it
+    # What `data` lacks, because its ticket has it: read both as `models.events.kept_once` says.
+    left_out: str | None = Field(default=None, sa_column=word_column(nullable=True))
 
 
 class RejectedInput(SQLModel, table=True):

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Row
 from sqlalchemy.exc import DBAPIError
 
 from models.database.errors import without_values
+from models.events.kept_once import SINCE
 from models.lifecycle.ticket import SETTLED, Terms, TicketState
 from models.vocabulary import Result, Status
 
@@ -105,7 +106,10 @@ _TERMS: Final = (
     "ended_at",
     "wants",
 )
-TERMS_OF_OPERATOR: Final = f"id AS operator, {', '.join(_TERMS)}"
+# Every process knows what an event's data may leave out (`models.migrations.finalize`).
+_KEEPS_ONCE: Final = f"""
+       coalesce((SELECT revision >= '{SINCE}' FROM finalized_upgrade WHERE id = 1), false)"""  # noqa: S608 - a constant
+TERMS_OF_OPERATOR: Final = f"id AS operator, {', '.join(_TERMS)}, {_KEEPS_ONCE} AS keeps_once"
 
 # Of a ticket `t`: its operator and key, then the other fields of its state, in their order.
 _EXPRESSIONS: Final = {

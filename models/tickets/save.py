@@ -10,6 +10,7 @@ from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
 from models.events.kept_data import kept_data
+from models.events.kept_once import kept_once
 from models.lifecycle.advance import DecidedEvent
 from models.lifecycle.ticket import NewNotice, TicketState
 from models.notices.body import message
@@ -28,7 +29,7 @@ from models.tickets.row import (
     settled_rows,
     updated_row,
 )
-from models.vocabulary import NOT_WANTED, RESULTS, Action, NoticeEnd, Status
+from models.vocabulary import NOT_WANTED, RESULTS, Action, NoticeEnd, Outcome, Status
 
 TICKETS = CopyIn("ticket", INSERTED)
 
@@ -43,6 +44,12 @@ UPDATE_TICKETS = text(f"""
                      END
       FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r({UPDATED})
      WHERE t.id = r.id""")  # noqa: S608 - constant lists of columns
+
+# Before the details change that the event leaves out: its words stay what they were.
+MAKE_EVENTS_WHOLE = text("""
+    UPDATE ticket_event e SET data = t.details || e.data, left_out = 'key'
+      FROM ticket t
+     WHERE t.id = ANY(:tickets) AND e.ticket = t.id AND e.left_out = 'details'""")
 
 # Nearly all tickets that are updated are open ones that were settled. They take a third of the
 # time so: of an object for each row, PostgreSQL reads every column by its name.
@@ -73,6 +80,7 @@ EVENTS = CopyIn(
         "decided_at": "timestamptz",
         "operator": "int4",
         "traceparent": "varchar",
+        "left_out": "text",
     },
 )
 
@@ -126,7 +134,7 @@ def save_changes(connection: Connection, changes: Sequence[TicketChange], *, now
     """Write *changes*. Returns True if a new notice is due now, so that deliverers should look."""
     notices, due = _notice_rows(changes, now)
     _update_tickets(connection, filter(_is_row_changed, changes), now)
-    _save_events(connection, changes, now)
+    _save_events(connection, changes, now, with_tickets=False)
     NOTICES.write(connection, notices)
     return due
 
@@ -141,7 +149,7 @@ def save_new_tickets(
     """
     notices, due = _notice_rows(changes, now)
     _insert_tickets(connection, [change.ticket for change in changes], now=now)
-    _save_events(connection, changes, now)
+    _save_events(connection, changes, now, with_tickets=True)
     NOTICES.write(connection, notices)
     return due
 
@@ -177,6 +185,8 @@ def _update_tickets(connection: Connection, changes: Iterable[TicketChange], now
             others.append(updated_row(ticket, news=news))
     if settled:
         connection.execute(UPDATE_SETTLED, {**settled_rows(settled), "now": now})
+    if changing := [row["id"] for row in others if row["filled"] or row["amended"]]:
+        connection.execute(MAKE_EVENTS_WHOLE, {"tickets": changing})
     _execute(connection, UPDATE_TICKETS, others, now)
 
 
@@ -190,13 +200,17 @@ def _is_row_changed(change: TicketChange) -> bool:
     return ticket.changed or (ticket.status is Status.ABSENT and bool(change.decided))
 
 
-def _save_events(connection: Connection, changes: Iterable[TicketChange], now: datetime) -> None:
+def _save_events(
+    connection: Connection, changes: Iterable[TicketChange], now: datetime, *, with_tickets: bool
+) -> None:
+    """Insert fresh events and end parked ones. *with_tickets*: theirs were just inserted."""
     fresh: list[CopyRow] = []
     ended: list[dict[str, Any]] = []
     for change in changes:
+        details = change.ticket.facts if with_tickets else {}
         for decided in change.decided:
             if decided.pending.is_fresh:
-                fresh.append(_event_row(change.ticket, decided, now))
+                fresh.append(_event_row(change.ticket, decided, now, details))
             else:
                 ended.append(_event_end(change.ticket.id, decided))
     EVENTS.write(connection, fresh)
@@ -210,15 +224,25 @@ def _execute(
         connection.execute(statement, {"rows": to_json(rows).decode(), "now": now})
 
 
-def _event_row(ticket: TicketState, decided: DecidedEvent, now: datetime) -> CopyRow:
-    """Return the values of the columns of `EVENTS`; of an erased player without texts (rule 25)."""
+def _event_row(
+    ticket: TicketState, decided: DecidedEvent, now: datetime, details: dict[str, Any]
+) -> CopyRow:
+    """Return the values of the columns of `EVENTS`; of an erased player without texts (rule 25).
+
+    *details*: those that its ticket was just inserted with.
+    """
     event, decision = decided.pending.event, decided.decision
     blanked = ticket.takes_no_text
+    data, left_out = kept_data(event.data) if blanked else event.data, None
+    if ticket.terms.keeps_once and decision.outcome is Outcome.APPLIED:
+        data, left_out = kept_once(
+            data, operator=ticket.terms.code, ticket_id=ticket.ticket_id, details=details
+        )
     return (
         ticket.id,
         event.event_id,
         event.action,
-        document(kept_data(event.data) if blanked else event.data),
+        document(data),
         event.occurred_at,
         event.order_time,
         event.sequence,
@@ -233,6 +257,7 @@ def _event_row(ticket: TicketState, decided: DecidedEvent, now: datetime) -> Cop
         now,
         ticket.terms.operator,
         event.traceparent,
+        left_out,
     )
 
 

@@ -10,9 +10,8 @@ from typing import Final
 from sqlalchemy import Connection, TextClause, text
 from sqlmodel import Session, col, select
 
-from models.events.stored import stored_object
 from models.history.event_log import find_tickets_of_event
-from models.history.load import WITHOUT_CONTENTS
+from models.history.load import WITHOUT_CONTENTS, whole
 from models.history.ticket_status import TICKET_STATUS, ticket_status
 from models.history.values import CausedNotice
 from models.tables import Notice, Operator, RejectedInput, Ticket, TicketEvent
@@ -208,7 +207,7 @@ def _logged_event(
         dropped_at=event.dropped_at,
         trace_id=trace_id_of(event.traceparent),
         status=ticket_status(ticket),
-        data=stored_object(event.data),
+        data=whole(event, ticket, operator),
         key=EventKey(
             ticket=event.ticket,
             event_id=event.event_id,

@@ -41,7 +41,9 @@ NAMES = text("""
     SELECT indexname FROM pg_indexes
      WHERE schemaname = 'public' AND tablename <> 'alembic_version'""")
 # What they are for: only one row may be there, or no two with these values.
-ONE_ROW: Final = {"plot_progress_pkey", "stream_count_pkey", "sweep_round_pkey"}
+ONE_ROW: Final = {
+    *("finalized_upgrade_pkey", "plot_progress_pkey", "stream_count_pkey", "sweep_round_pkey"),
+}
 IN_A_CROWD: Final[Mapping[str, frozenset[str]]] = {
     module: frozenset(names.split())
     for module, names in {

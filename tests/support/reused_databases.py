@@ -39,6 +39,7 @@ _CATALOGUES: Final = (
     "pg_trigger",
     "pg_type",
     "alembic_version",
+    "finalized_upgrade",
 )
 # TRUNCATE writes to pg_class, too: of it, what it leaves alone. ANALYZE and VACUUM leave their
 # counts there, even if they are rolled back.
@@ -63,7 +64,8 @@ _END_SESSIONS: Final = """
 _WRITTEN_TABLES: Final = """
     SELECT oid::regclass::text FROM pg_class
      WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
-       AND relname <> 'alembic_version' AND pg_relation_size(oid) > 0
+       AND relname NOT IN ('alembic_version', 'finalized_upgrade')
+       AND pg_relation_size(oid) > 0
      UNION
     SELECT d.refobjid::regclass::text
       FROM pg_sequence s JOIN pg_depend d ON d.objid = s.seqrelid AND d.deptype IN ('a', 'i')

@@ -24,10 +24,26 @@ def migrate(
             help="How often a revision tries to get its locks, 3 s each time, before this fails.",
         ),
     ] = TRIES,
+    *,
+    finalize: Annotated[
+        bool,
+        typer.Option(
+            "--finalize",
+            help="Instead: end an upgrade for which every process has been replaced. From then on"
+            " events are stored smaller, as the release before cannot read them. There is no way"
+            " back to it.",
+        ),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --finalize: do not ask for confirmation.")
+    ] = False,
 ) -> None:
     """Create or upgrade the database schema, while everything runs.
 
     Does nothing if the schema is up to date. A second run waits for the first. After an
-    interruption, the next run continues where it stopped.
+    interruption, the next run continues where it stopped. A new database needs no --finalize.
     """
-    schema.upgrade_schema(tries=tries)
+    if finalize:
+        schema.finalize_upgrade(yes=yes)
+    else:
+        schema.upgrade_schema(tries=tries)

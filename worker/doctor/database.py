@@ -17,6 +17,7 @@ from models.database.connection_failures import (
 )
 from models.database.engine import Transaction
 from models.database.session import UnusableDatabase
+from models.migrations.finalize import is_finalized
 from models.migrations.revisions import current_revision, expected_revision
 from models.monitoring.replication import Standbys
 from worker.doctor.certificate import verify_failure
@@ -127,6 +128,13 @@ def _schema(connection: Connection) -> Finding:
     if current < expected:
         detail = f"revision {current}, this program needs {expected}"
         return wrong(SCHEMA, detail, remedy="run: slipway migrate")
+    if not is_finalized(connection):
+        return doubtful(
+            SCHEMA,
+            f"revision {current}; the upgrade is not finalized, so a ticket takes 500 bytes more",
+            remedy="once every process is of this release and none will go back to the one before:"
+            " slipway migrate --finalize",
+        )
     newer = ", newer than this program: fine while a release rolls out"
     return ok(SCHEMA, f"revision {current}{newer if current > expected else ''}")
 

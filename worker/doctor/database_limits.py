@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
+from models.migrations.finalize import OTHER_VERSIONS
 from models.platform.version import version
 from worker.doctor.finding import Finding, doubtful
 
@@ -44,12 +45,6 @@ FORGOTTEN: Final = text("""
        AND backend_type = 'client backend'
        AND xact_start < clock_timestamp() - CAST(:longest AS interval)
      ORDER BY xact_start LIMIT 5
-""")
-OTHER_VERSIONS: Final = text("""
-    SELECT DISTINCT application_name FROM pg_stat_activity
-     WHERE datname = current_database() AND application_name ~ '^slipway [a-z-]+ [0-9]'
-       AND split_part(application_name, ' ', 3) <> :version
-     ORDER BY application_name LIMIT 10
 """)
 
 
