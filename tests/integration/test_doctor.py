@@ -114,6 +114,25 @@ def test_a_database_without_tables_asks_for_migrate(slipway, empty_database):
     assert examined(slipway)["schema"]["remedy"] == "run: slipway migrate"
 
 
+def test_an_upgrade_that_nobody_has_finalized_is_pointed_out(slipway, engine):
+    assert schema(slipway)["state"] == "ok"
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM finalized_upgrade"))
+
+    waiting = schema(slipway)
+
+    assert waiting["state"] == "doubtful"
+    assert "the upgrade is not finalized" in waiting["detail"]
+    assert waiting["remedy"].endswith("slipway migrate --finalize")
+
+
+def schema(slipway: CommandLine) -> dict[str, Any]:
+    """What the doctor found about the schema."""
+    findings = slipway("doctor", "--json").document()["findings"]
+    (found,) = [finding for finding in findings if finding["part"] == "schema"]
+    return found  # type: ignore[no-any-return]  # JSON
+
+
 @pytest.mark.parametrize(
     ("granted", "lacking"), [("SELECT", "alembic_version, "), ("ALL", "ticket_id_seq")]
 )
