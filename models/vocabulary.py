@@ -63,7 +63,7 @@ class Outcome(Word):
     REJECTED = "rejected"
 
 
-class LeftOut(Word):
+class LeftToTicket(Word):
     """What an event's row leaves out of its data, because its ticket keeps it."""
 
     KEY = "key"  # operator and ticket id

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from models.events.kept_data import KEY_FIELDS
-from models.vocabulary import LeftOut
+from models.vocabulary import LeftToTicket
 
 SINCE: Final = "0041"  # the revision whose code reads what is left out
 _MISSING: Final = object()
@@ -27,7 +27,7 @@ class KeptEvent(NamedTuple):
     """The data that an event's row keeps, and what is left out of it."""
 
     data: dict[str, Any]
-    left_out: LeftOut | None
+    left_out: LeftToTicket | None
 
 
 def kept_once(
@@ -42,8 +42,8 @@ def kept_once(
         return KeptEvent(data, None)
     # By identity: to Python 1 equals true and 1.0, to JSON they are three values.
     if details and all(data.get(name, _MISSING) is value for name, value in details.items()):
-        return KeptEvent(_without(data, {*KEY_FIELDS, *details}), LeftOut.DETAILS)
-    return KeptEvent(_without(data, KEY_FIELDS), LeftOut.KEY)
+        return KeptEvent(_without(data, {*KEY_FIELDS, *details}), LeftToTicket.DETAILS)
+    return KeptEvent(_without(data, KEY_FIELDS), LeftToTicket.KEY)
 
 
 def whole_data(
@@ -55,7 +55,7 @@ def whole_data(
     """
     if left_out is None or not isinstance(kept, dict):
         return kept
-    of_ticket = details if left_out == LeftOut.DETAILS and isinstance(details, dict) else {}
+    of_ticket = details if left_out == LeftToTicket.DETAILS and isinstance(details, dict) else {}
     whole = {"operator": operator, "ticket_id": ticket_id, **of_ticket, **kept}
     return dict(sorted(whole.items(), key=_place_in_jsonb))
 

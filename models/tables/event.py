@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from models.tables.columns import counter_column, json_column, one_of, timestamp_column, word_column
-from models.vocabulary import INBOUND, LeftOut, Outcome
+from models.vocabulary import INBOUND, LeftToTicket, Outcome
 
 
 class TicketEvent(SQLModel, table=True):
@@ -49,7 +49,7 @@ class TicketEvent(SQLModel, table=True):
         Index("ticket_event_of_id", "operator", text("hashtext(event_id)"), "arrival"),
         one_of("action", INBOUND),
         one_of("outcome", [end for end in Outcome if end is not Outcome.DUPLICATE]),
-        one_of("left_out", LeftOut),
+        one_of("left_out", LeftToTicket),
         CheckConstraint("(outcome = 'parked') = (park_until IS NOT NULL)", name="parked_has_end"),
         CheckConstraint("left_out IS NULL OR outcome = 'applied'", name="whole_unless_applied"),
         CheckConstraint("sequence > 0", name="sequence_positive"),

@@ -129,8 +129,8 @@ def test_an_upgrade_that_nobody_has_finalized_is_pointed_out(slipway, engine):
 def schema(slipway: CommandLine) -> dict[str, Any]:
     """What the doctor found about the schema."""
     findings = slipway("doctor", "--json").document()["findings"]
-    (found,) = [finding for finding in findings if finding["part"] == "schema"]
-    return found  # type: ignore[no-any-return]  # JSON
+    (finding,) = [each for each in findings if each["part"] == "schema"]
+    return finding  # type: ignore[no-any-return]  # JSON
 
 
 @pytest.mark.parametrize(

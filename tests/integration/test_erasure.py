@@ -216,26 +216,6 @@ def test_events_that_name_the_player_on_a_ticket_that_does_not_are_found(harness
     assert held(engine) == {}
 
 
-@pytest.mark.parametrize("finalized", [True, False])
-def test_a_ticket_whose_opening_names_the_player_in_a_field_of_its_own_is_found(
-    harness, engine, records, finalized
-):
-    """The event may leave to its ticket what it says, and no index finds it there."""
-    if not finalized:
-        with engine.begin() as connection:
-            connection.execute(text("DELETE FROM finalized_upgrade"))
-    harness.say("ticket_open", "N", event_id="open", nickname=PLAYER, price=500)
-    assert (records.event("open", "N").left_out == "details") is finalized
-    harness.say("ticket_win", "N")
-    harness.deliver()
-    close(harness)
-
-    advance(harness, begin(harness))
-
-    assert records.ticket("N").erased_at == harness.now
-    assert held(engine) == {}
-
-
 def test_a_game_that_reads_like_the_player_is_no_player(harness, engine, records):
     harness.say("ticket_open", "G", game=PLAYER)
 

@@ -12,7 +12,8 @@ from models.migrations.finalize import NEEDED, finalized
 from models.migrations.revisions import VERSIONS, expected_revision
 from models.migrations.runner import upgrade
 from models.triage.queries import find_events
-from tests.support.harness import OPERATOR, SLIP
+from tests.support.erasing import PLAYER, advance, begin, held
+from tests.support.harness import CLOSE_DELAY, OPERATOR, SLIP
 
 EVENTS = text("SELECT event_id, data, left_out FROM ticket_event ORDER BY arrival")
 NOT_FINALIZED = text("DELETE FROM finalized_upgrade")
@@ -34,8 +35,8 @@ def shown(engine: Engine, ticket: str = "T") -> dict[str, object]:
     with engine.connect() as connection:
         (history,) = load_histories(connection, ticket)
         for event in history.events:
-            (found,) = find_events(connection, event.event_id, ticket_id=ticket)
-            assert found.data == event.data
+            (logged,) = find_events(connection, event.event_id, ticket_id=ticket)
+            assert logged.data == event.data
         return {event.event_id: event.data for event in history.events}
 
 
@@ -120,6 +121,28 @@ def test_so_does_a_late_opening_that_adds_what_was_not_known(harness, engine):
     assert harness.say("ticket_open", event_id="open", price=500) == {
         ("ticket_open", "duplicate"): 1
     }
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_player_is_found_and_erased_whom_the_opening_names_in_a_field_of_its_own(
+    harness, engine, records, is_whole
+):
+    """No index finds that, neither in the event nor in the ticket that keeps it for the event."""
+    if is_whole:
+        with engine.begin() as connection:
+            connection.execute(NOT_FINALIZED)
+    harness.say("ticket_open", event_id="open", nickname=PLAYER, price=500)
+    assert (records.event("open").left_out is None) is is_whole
+    harness.say("ticket_win")
+    harness.deliver()
+    harness.wait(CLOSE_DELAY)
+    harness.close_due()
+    harness.deliver()
+
+    advance(harness, begin(harness))
+
+    assert held(engine) == {}
+    assert shown(engine)["open"] == {**KEY, "price": 500}
 
 
 def test_what_may_be_decided_again_is_stored_whole(harness, engine, records):

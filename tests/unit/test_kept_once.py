@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.events.kept_once import kept_once, whole_data
-from models.vocabulary import LeftOut
+from models.vocabulary import LeftToTicket
 
 OURS = {"operator": "acme", "ticket_id": "T"}
 NAMES = st.sampled_from(["price", "wht", "meta", "é", "reason", "nickname", "~"])
@@ -49,7 +49,7 @@ def test_whatever_an_event_and_its_ticket_say_the_data_is_read_as_it_was(data, k
         )
 
         assert exact(read) == exact(whole)
-        if kept.left_out is LeftOut.DETAILS:
+        if kept.left_out is LeftToTicket.DETAILS:
             assert not kept.data.keys() & details.keys(), "an erasure keeps the same of both"
 
 
@@ -59,7 +59,7 @@ def test_the_event_that_made_its_ticket_keeps_what_the_ticket_lacks():
 
     kept = kept_once(data, operator="acme", ticket_id="T", details=own)
 
-    assert kept == ({"reason": "late", "stake": None}, LeftOut.DETAILS)
+    assert kept == ({"reason": "late", "stake": None}, LeftToTicket.DETAILS)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_event_that_made_its_ticket_keeps_what_the_ticket_lacks():
 def test_one_that_says_something_else_keeps_all_but_the_key(details):
     kept = kept_once({**OURS, "price": 1}, operator="acme", ticket_id="T", details=details)
 
-    assert kept == ({"price": 1}, LeftOut.KEY)
+    assert kept == ({"price": 1}, LeftToTicket.KEY)
 
 
 def test_an_event_on_the_ticket_of_its_draw_keeps_the_id_that_it_names():
