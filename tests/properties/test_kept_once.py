@@ -28,6 +28,7 @@ from models.intake.batch import apply_events
 from models.migrations.finalize import NEEDED, finalize
 from models.triage.queries import find_events
 from tests.support.harness import ADD_OPERATOR, CLOSE_DELAY, PARKING_WINDOW, SLIP
+from tests.support.searches import examples
 
 TICKETS: Final = ("T", "U")
 EVENT_IDS: Final = ("e1", "e2", "e3", "e4")
@@ -203,7 +204,10 @@ def test_repeats_conflicts_pages_and_erasures_are_answered_alike(engine: Engine)
     left_out = 0
 
     @settings(
-        max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=examples(45),
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
     )
     @given(HISTORIES, st.integers(1, 4))
     @example(CHANGED, 2)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from models.events.kept_once import kept_once, whole_data
 from models.vocabulary import LeftToTicket
+from tests.support.searches import examples
 
 OURS = {"operator": "acme", "ticket_id": "T"}
 NAMES = st.sampled_from(["price", "wht", "meta", "é", "reason", "nickname", "~"])
@@ -33,7 +34,7 @@ def exact(value: object) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(OBJECTS, KEYS, st.sets(NAMES), OBJECTS)
 def test_whatever_an_event_and_its_ticket_say_the_data_is_read_as_it_was(data, key, shared, others):
     whole = {**data, **key}
