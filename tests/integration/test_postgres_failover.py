@@ -19,6 +19,7 @@ from producers.publisher import Publisher
 from producers.simulation.partner import SimulatedPartner
 from tests.support.backups import commands, run
 from tests.support.celery_process import environment
+from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
 from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
 from tests.support.manual_clock import ManualClock
@@ -47,9 +48,10 @@ def slipway(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     pair: Replicated,
-    redis_url: str,
 ) -> CommandLine:
+    """A set-up whose Redis is unavailable, so that no test waits for workers to respond."""
     line = CommandLine(monkeypatch, capsys)
+    redis_url = f"redis://127.0.0.1:{closed_port()}/0"
     line.export(database_url=pair.url(), redis_url=redis_url, secret_key=KEY)
     return line
 

@@ -16,6 +16,7 @@ from models.monitoring.replication import (
     required_standbys,
 )
 from tests.support import databases
+from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
 from tests.support.concurrent_connections import beside
 from tests.support.delivery_setup import KEY
@@ -28,6 +29,8 @@ from worker.doctor.finding import State
 from worker.doctor.standbys import check_standbys
 from worker.metrics.collector import StatsCollector
 from worker.metrics.gauges import Gauges
+
+NO_REDIS = f"redis://127.0.0.1:{closed_port()}/0"
 
 
 @pytest.fixture
@@ -42,10 +45,10 @@ def slipway(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     pair: Replicated,
-    redis_url: str,
 ) -> CommandLine:
+    """A set-up whose Redis is unavailable, so that no test waits for workers to respond."""
     line = CommandLine(monkeypatch, capsys)
-    line.export(database_url=pair.url(), redis_url=redis_url, secret_key=KEY)
+    line.export(database_url=pair.url(), redis_url=NO_REDIS, secret_key=KEY)
     return line
 
 
@@ -158,10 +161,11 @@ def test_when_commits_are_stalled(seen: Standbys, *, stalled: bool) -> None:
 
 
 def test_a_default_that_weakens_the_commits_of_others_is_doubtful(
-    slipway: CommandLine, database: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], database: str
 ) -> None:
     """Slipway's own sessions override it."""
-    slipway.export(database_url=database)
+    slipway = CommandLine(monkeypatch, capsys)
+    slipway.export(database_url=database, redis_url=NO_REDIS, secret_key=KEY)
     name = make_url(database).database
     before = slipway.findings("PostgreSQL commits")
     with databases.owner(database) as person:

@@ -49,10 +49,7 @@ class Tried:
     deliverer: Deliverer
     records: Records
     pauses: list[timedelta] = field(default_factory=list)  # after each attempt so far
-
-    @property
-    def is_dead(self) -> bool:
-        return bool(self.records.notice(1).ended == "dead")
+    is_dead: bool = False
 
     def claim(self) -> Claim:
         (claim,) = self.deliverer.claim()
@@ -70,7 +67,8 @@ class Tried:
             case RetryLater(pause):
                 self.pauses.append(pause)
             case Dead(out_of_time=True):
-                assert self.is_dead
+                assert self.records.notice(1).ended == "dead"
+                self.is_dead = True
             case other:
                 raise AssertionError(f"{other} of an attempt in vain")
 
