@@ -29,7 +29,7 @@ OPERATOR: Final = "trial"
 ROLES: Final = ("intake", "deliver", "sweep", "beat")
 # Longer than what a fault and its recovery take: a rollback that is refused meanwhile comes late.
 CLOSE_DELAY: Final = timedelta(seconds=20)
-LIVES_PER_SECOND: Final = 60.0
+LIVES_PER_SECOND: Final = 30.0
 # Short lives: many steps of a ticket fall into the fault, and many before and after it.
 PACE: Final = StoryPace(
     result_seconds=(0.05, 0.3), rollback_seconds=(0.05, 0.2), next_result_seconds=(0.05, 0.15)

@@ -13,11 +13,11 @@ from tests.support.server_folders import passable_folder
 SHORT = Trial(
     seed=20_261_120,
     seconds=40,
-    lives_per_second=20,
+    lives_per_second=8,
     fault_every=0.2,
     close_delay=timedelta(seconds=12),
-    longest=0.9,
-    long=2.5,
+    longest=0.6,
+    long=2.0,
 )
 
 

@@ -22,7 +22,7 @@ from tests.support.running_stack import CLOSE_DELAY, RunningStack, running_stack
 from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
 
-LIVES_PER_SECOND = 40
+LIVES_PER_SECOND = 20
 SLACK = timedelta(seconds=30)  # for what piled up behind the lock, on a machine that is busy
 MIGRATING = text("""
     SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'slipway migrate%'""")

@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from tests.support.celery_process import ENDING_MAX
@@ -80,15 +81,30 @@ class Running:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
-    def descriptors(self) -> int:
-        """How many files and sockets it has open."""
-        return len([*Path(f"/proc/{self.pid}/fd").iterdir()])
+    def descriptors(self, *, but_to: int = 0) -> int:
+        """How many files and sockets it has open, connections to the port *but_to* left out."""
+        return len({*_open_files(self.pid)} - {*_connections_to(but_to)})
 
     def kill(self) -> None:
         """End it if it is still there."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+
+
+def _open_files(pid: int) -> Iterator[str]:
+    """What each descriptor stands for, and its number where that is no socket."""
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it has been closed meanwhile
+            opened = str(descriptor.readlink())
+            yield opened if opened.startswith("socket:") else f"{descriptor.name} {opened}"
+
+
+def _connections_to(port: int) -> Iterator[str]:
+    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        _, _, far_end, *_, inode = line.split()[:10]
+        if int(far_end.rpartition(":")[2], 16) == port:
+            yield f"socket:[{inode}]"
 
 
 def command_of(name: str) -> str:
