@@ -21,11 +21,12 @@ from tests.support.publishing_load import Load
 from tests.support.redis_clients import by_celery, by_our_client
 from tests.support.redis_haproxy import haproxy_before, needs_haproxy
 from tests.support.sentinels import PASSWORD, Watched, sentinels
-from tests.support.wait import eventually
+from tests.support.wait import eventually, pause
 
 pytestmark = needs_haproxy
 CONNECTIONS = 40
 LONGER_THAN_ITS_START = 5.0  # seconds: it refuses everybody until all was checked
+POLL_SECONDS = 0.05
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,7 @@ def started(watched: Watched) -> Iterator[Started]:
         meanwhile, until = {0}, time.monotonic() + LONGER_THAN_ITS_START
         while time.monotonic() < until:
             meanwhile.add(reached(one_up))
+            pause(POLL_SECONDS)
         yield Started(all_up, two_up, one_up, meanwhile)
 
 

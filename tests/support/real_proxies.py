@@ -1,6 +1,7 @@
 """Egress proxies as they are in the world: tinyproxy and squid. connect_proxy.py plays odd ones."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import md5
@@ -69,7 +70,9 @@ def squid(*, ports: str, user: str | None = None, password: str = "") -> Iterato
             "shutdown_lifetime 0 seconds\n",
             encoding="utf-8",
         )
-        with server_running([program, "-N", "-f", str(configuration)], port):
+        command = [program, "-N", "-f", str(configuration)]
+        # It takes two seconds to end by itself, and has nothing to keep.
+        with server_running(command, port, farewell=signal.SIGKILL):
             yield f"http://{LOOPBACK}:{port}"
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,14 +87,16 @@ def stunnel_for(
 
 
 @contextmanager
-def server_running(command: list[str], port: int) -> Iterator[None]:
+def server_running(
+    command: list[str], port: int, *, farewell: signal.Signals = signal.SIGTERM
+) -> Iterator[None]:
     """Run a server until the end of the block, which begins once it listens at *port*."""
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
             eventually(lambda: listens(process, port))
             yield
         finally:
-            process.terminate()
+            process.send_signal(farewell)
             try:
                 process.wait(ENDING_SECONDS_MAX)
             except subprocess.TimeoutExpired:

@@ -107,7 +107,7 @@ def test_while_tasks_arrive_it_starts_no_run_and_runs_no_query(delivery, engine)
 def test_a_run_that_leaves_more_to_do_is_followed_by_another_at_once(delivery, partner, acme):
     """At the full rate; each time it sends a wakeup, so that a task may take over."""
     partner.behave(Rule(Respond(seconds=0.02)))
-    delivery.publish(acme, *(("ticket_win", f"t{number}") for number in range(100)))
+    delivery.publish(acme, *(("ticket_win", f"t{number}") for number in range(40)))
     idle_max, wakeups = timedelta(seconds=2), list[float]()
     began = time.monotonic()
 
@@ -116,7 +116,7 @@ def test_a_run_that_leaves_more_to_do_is_followed_by_another_at_once(delivery, p
         idle_max=idle_max,
         wakeup=lambda: wakeups.append(time.monotonic()),
     ):
-        eventually(lambda: len(received(partner)) == 100)
+        eventually(lambda: len(received(partner)) == 40)
 
     assert len(wakeups) > 1
     assert time.monotonic() - began < len(wakeups) * idle_max.total_seconds()
