@@ -132,7 +132,7 @@ def is_locked_out(attempt: Attempt) -> bool:
     """
     if attempt.token_trouble is not None:
         return attempt.token_trouble is TokenTrouble.MISSING
-    if isinstance(attempt.verdict, Delivered) or is_refusal(attempt):
+    if isinstance(attempt.verdict, Delivered) or is_refusal(attempt) or attempt.wallet_reported:
         return False
     return attempt.http_status in _LOCKED_OUT and attempt.claim.action not in SENT_ONCE
 

@@ -159,6 +159,11 @@ class Attempt:
     traceparent: str | None = None
     token_trouble: TokenTrouble | None = None  # not stored: the problem says it
 
+    @property
+    def wallet_reported(self) -> bool:
+        """Whether a wallet said in its body what became of the call, whatever the HTTP status."""
+        return "code" in (self.remarks or {})
+
 
 @dataclass(frozen=True, slots=True)
 class CircuitChange:

@@ -95,9 +95,13 @@ def token_server() -> Iterator[TokenServer]:
 
 def give_access(delivery: DeliverySetup, code: str, credentials: ClientCredentials) -> None:
     """Give the operator credentials."""
+    give(delivery, code, Access(oauth=credentials))
+
+
+def give(delivery: DeliverySetup, code: str, access: Access) -> None:
+    """Give the operator an access."""
     with delivery.engine.begin() as connection:
         now = DatabaseClock().now(connection)
-        access = Access(oauth=credentials)
         set_access(connection, code, access, now=now, vault=delivery.vault, person=_PERSON)
 
 

@@ -123,6 +123,15 @@ def test_every_401_and_403_opens_it(circuit, status, action):
 
 
 @pytest.mark.parametrize("status", [401, 403])
+def test_a_wallet_that_says_in_its_body_what_became_of_the_call_let_us_in(circuit, status):
+    fail(circuit, replace(attempt(RetryLater(TOOK), status), remarks={"code": 999}))
+    assert not circuit.is_open
+
+    fail(circuit, replace(attempt(RetryLater(TOOK), status), remarks={"by_proxy": True}))
+    assert circuit.is_open
+
+
+@pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("action", sorted(SENT_ONCE))
 @pytest.mark.parametrize("verdict", [REFUSED, RetryLater(TOOK)], ids=repr)
 def test_a_create_that_is_not_let_in_proves_nothing(circuit, status, action, verdict):

@@ -259,8 +259,9 @@ class Dispatch:
         """
         if attempt.http_status is None:
             return attempt
-        is_taken = isinstance(attempt.verdict, Delivered) or is_refusal(attempt)
-        status = HTTPStatus.OK if is_taken else attempt.http_status
+        is_let_in = isinstance(attempt.verdict, Delivered) or is_refusal(attempt)
+        is_let_in = is_let_in or attempt.wallet_reported
+        status = HTTPStatus.OK if is_let_in else attempt.http_status
         renewed = self._tokens.answered(signed, token, status)
         if not renewed or signed.claim.sent_once:
             return attempt

@@ -95,6 +95,8 @@ class Ready:
         """Return *attempt*; if the partner locks us out, its problem names what was shown to it."""
         if attempt.http_status not in LOCKED_OUT or attempt.problem is None:
             return attempt
+        if attempt.wallet_reported:  # it let us in
+            return attempt
         shown = shown_access(self.access)
         if not shown:
             return attempt

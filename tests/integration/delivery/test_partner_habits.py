@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from models.access.values import Access, Basic
 from models.monitoring.stats import collect_stats
 from models.outbox.causes import Cause
 from tests.support.certificates import identity
 from tests.support.delivery_setup import RUN_MAX, DeliverySetup
 from tests.support.harness import SLIP
 from tests.support.raw_server import Line, RawServer, raw_server
+from tests.support.token_server import give, token_server
 from tests.support.wallet_setup import settle
 from worker.delivery.failure_streak import FAILURES_MAX
 
@@ -282,6 +284,26 @@ def test_what_a_wallet_almost_says_right_is_one_payout(delivery, habit):
     ((verdict, remarks),) = delivery.attempts("verdict, remarks")
     assert verdict == "delivered"
     assert remarks.get("doubts") == (None if doubt is None else [doubt])
+
+
+@pytest.mark.parametrize("method", ["basic", "oauth"])
+def test_a_wallet_s_code_with_a_401_is_about_the_call_and_not_about_us(delivery, method):
+    """Neither a lock-out nor a token that is taken no longer: the same call comes again later."""
+    with (
+        partner_saying(head("401 Unauthorized", b'{"status":{"code":999}}')) as server,
+        token_server() as tokens,
+    ):
+        delivery.operator("house", server.url, protocol="seamless", agent="agentId")
+        basic = Basic("us", "a-password")
+        access = Access(basic=basic) if method == "basic" else Access(oauth=tokens.credentials)
+        give(delivery, "house", access)
+        settle(delivery, "ticket_win")
+        delivery.deliver()
+
+    assert list(keys_of(server).values()) == [1]
+    assert attempts(delivery)[0][:3] == ("again", 401, "answered status.code 999")
+    assert delivery.rows("SELECT 1 FROM circuit WHERE opened_at IS NOT NULL") == []
+    assert delivery.rows("SELECT tries FROM notice") == [(1,)]
 
 
 def wallet_response(habit: str, call: dict[str, Any]) -> bytes:
