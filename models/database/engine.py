@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, even
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from models.database.connection_failures import describe_failures, remedy_for
-from models.database.errors import loses_session, mixes_up_statements, without_values
+from models.database.errors import ends_session, without_values
+from models.database.liveness import Liveness
 from models.database.pooler import DRIVER, Opening
 from models.database.session import ENCODING, UnusableDatabase, session_settings, startup_options
 from models.platform.version import version
@@ -81,7 +82,6 @@ def open_engine(
         max_overflow=0,
         pool_timeout=_POOL_SECONDS,
         pool_recycle=_RECYCLE_SECONDS,
-        pool_pre_ping=True,
         hide_parameters=True,  # players and amounts, in every traceback
         connect_args={
             "application_name": _with_version(application_name)[:_NAME_MAX],
@@ -104,6 +104,9 @@ def _listen(engine: Engine, opening: Opening) -> None:
     )
     # Before SQLAlchemy's own first queries, which a pooler may answer oddly.
     event.listen(engine, "connect", opening.prepare, insert=True)
+    liveness = Liveness(engine.dialect.do_ping)
+    event.listen(engine, "checkin", liveness.left)
+    event.listen(engine, "checkout", liveness.taken)
     event.listen(engine, "handle_error", _discard_lost_sessions)
     event.listen(engine, "handle_error", _hide_values)
 
@@ -143,11 +146,11 @@ def _log_unreached(error: BaseException | None, url: str) -> None:
 def _discard_lost_sessions(context: ExceptionContext) -> None:
     """Have the pool connect again: kept, such a session would fail until it is recycled."""
     error = context.original_exception
-    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+    if ends_session(error):
         context.is_disconnect = True
-    elif loses_session(error) or mixes_up_statements(error):
-        context.is_disconnect = True
-        context.invalidate_pool_on_disconnect = False  # the other sessions may be all right
+        # Of a former primary all are of no use; else the other sessions may be all right.
+        is_former = isinstance(error, psycopg.errors.ReadOnlySqlTransaction)
+        context.invalidate_pool_on_disconnect = is_former
 
 
 def _hide_values(context: ExceptionContext) -> None:

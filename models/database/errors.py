@@ -104,6 +104,15 @@ def mixes_up_statements(error: BaseException | None) -> bool:
     return _state(error) in _STATEMENTS_MIXED_UP
 
 
+def ends_session(error: BaseException | None) -> bool:
+    """Return whether the session in which *error* came is of no more use (it may be open still)."""
+    return (
+        isinstance(error, psycopg.errors.ReadOnlySqlTransaction)
+        or loses_session(error)
+        or mixes_up_statements(error)
+    )
+
+
 def without_values(error: BaseException) -> None:
     """Remove the values from *error* in place, so that no traceback, log or screen shows them.
 
