@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, PoolProxiedConnection
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -32,6 +33,7 @@ DRIVER: Final = "postgresql+slipway"
 """The scheme of an engine whose transactions begin as the connection needs it."""
 
 _BEGIN: Final = "slipway_begin"  # in the pool's record of a pooled connection: its statements
+_BEGUN: Final = "slipway_begun"  # there, too: the last transaction was begun by its own statements
 _ISOLATION: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _READ_ONLY: Final = f"{_ISOLATION} READ ONLY"
 # By the last report of these settings the driver reads values. PgBouncer passes reports on, but not
@@ -59,6 +61,8 @@ class _Psycopg(PGDialect_psycopg):
         """Begin, with all settings, in one message; elsewhere the driver begins by itself."""
         if (settings := dbapi_connection.info.get(_BEGIN)) is not None:
             _begin(_driver(dbapi_connection), settings)
+        elif dbapi_connection.info.pop(_BEGUN, False):
+            _driver(dbapi_connection).autocommit = False
 
 
 registry.register("postgresql.slipway", __name__, _Psycopg.__name__)
@@ -167,6 +171,26 @@ def _begin(driver: Driver, settings: str) -> None:
                 f"the connection pooler hides from its clients which {still[0]} is in force",
                 "Set SLIPWAY_DATABASE_URL to the address of the server itself",
             )
+
+
+def may_begin(connection: Connection) -> bool:
+    """Return whether the caller has to send BEGIN himself, with his first statement.
+
+    Otherwise the transaction has begun already. The driver, which would wait for BEGIN alone, does
+    not begin this one.
+    """
+    driver = _driver(connection.connection)
+    if driver.autocommit or driver.info.transaction_status is not TransactionStatus.IDLE:
+        return False
+    driver.autocommit = True
+    connection.info[_BEGUN] = True
+    return True
+
+
+def begin_again(connection: Connection) -> None:
+    """Roll the transaction back and let it begin again, for the caller who opened it the same."""
+    _driver(connection.connection).rollback()
+    connection.dialect.do_begin(connection.connection)
 
 
 def _is_stale(driver: Driver, name: str) -> bool:

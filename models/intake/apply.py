@@ -16,13 +16,14 @@ from sqlalchemy import Connection, text
 
 from models.database.engine import Transaction
 from models.database.errors import Blame, blame, error_line
+from models.database.round_trip import AskedTime, RoundTrip
 from models.events.age import age_problem
 from models.events.cloud_event import time_name
 from models.events.decode import read, unreadable
 from models.events.event import Entry, Event, Unreadable
 from models.events.kept_data import kept_data
 from models.events.published import event_field
-from models.intake.batch import BatchResult, RefusedEvent, apply_events
+from models.intake.batch import BatchResult, RefusedEvent, apply_events, look_up
 from models.platform.clock import Clock
 from models.tracing.traceparent import log_fields
 from models.vocabulary import Outcome, Reason
@@ -147,6 +148,7 @@ def apply_entries(
     parking_window: timedelta,
     event_age_max: timedelta | None = None,
     isolate_unclear: bool = False,
+    commits_along: bool = True,
 ) -> Applied:
     """Decode *entries* and apply their events."""
     batch = decode_entries(entries, event_age_max=event_age_max)
@@ -156,6 +158,7 @@ def apply_entries(
         clock=clock,
         parking_window=parking_window,
         isolate_unclear=isolate_unclear,
+        commits_along=commits_along,
     )
 
 
@@ -166,6 +169,7 @@ def apply_batch(
     clock: Clock,
     parking_window: timedelta,
     isolate_unclear: bool = False,
+    commits_along: bool = True,
 ) -> Applied:
     """Apply the events of *batch*; all is committed when this returns.
 
@@ -175,12 +179,23 @@ def apply_batch(
 
     *isolate_unclear*: an error without an explanation is isolated as well, and the tickets that it
     stays with are left as they are, provided that others of the batch are applied.
+
+    *commits_along*: send COMMIT along with the last statement where that is known to be the last,
+    so *transaction* has nothing left to commit then.
     """
     parts, applied, left, failed = [batch.part], list[Applied](), set[str](), 0
     while parts:
         part = parts.pop(0)
         try:
-            applied.append(_apply(transaction, part, clock=clock, parking_window=parking_window))
+            applied.append(
+                _apply(
+                    transaction,
+                    part,
+                    clock=clock,
+                    parking_window=parking_window,
+                    commits_along=commits_along,
+                )
+            )
         except Exception as error:
             blamed = blame(error)
             if blamed is Blame.SERVER or (blamed is Blame.UNCLEAR and not isolate_unclear):
@@ -222,12 +237,28 @@ class BatchApplier:
 
 
 def _apply(
-    transaction: Transaction, part: _Part, *, clock: Clock, parking_window: timedelta
+    transaction: Transaction,
+    part: _Part,
+    *,
+    clock: Clock,
+    parking_window: timedelta,
+    commits_along: bool,
 ) -> Applied:
     """Apply *part* in one transaction."""
     with transaction() as connection:
-        now = clock.now(connection)
-        result = apply_events(connection, part.events, now=now, parking_window=parking_window)
+        trip = RoundTrip(connection)
+        moment = AskedTime.of(clock, trip)
+        looked_up = look_up(trip, part.events) if part.events else None
+        trip.run()
+        now = moment.read()
+        result = apply_events(
+            connection,
+            part.events,
+            now=now,
+            parking_window=parking_window,
+            looked_up=looked_up,
+            commit=commits_along and not part.unreadable,
+        )
         rejected = [*part.unreadable, *map(_rejected_input, result.refused)]
         _store_rejected(connection, rejected, now=now)
     if log.isEnabledFor(logging.DEBUG):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from models.database.round_trip import RoundTrip
 from models.events.event import ARRIVALS_END, Event
 from models.events.lottery import draw_ticket_id, draw_ticket_id_problem
 from models.intake.deduplicate import (
@@ -20,7 +21,7 @@ from models.intake.deduplicate import (
 from models.lifecycle.advance import PendingEvent, advance
 from models.lifecycle.ticket import Terms, TicketState, refused_since
 from models.outbox.creates import withdraw_unsent
-from models.tickets.load import find_tickets, lock_known, parked_of, terms_of
+from models.tickets.load import FoundTickets, LookUp, NamedTicket, lock_known, parked_of
 from models.tickets.save import TicketChange, TicketExists, save_changes, save_new_tickets
 from models.tickets.tombstones import RemovedTicket, TicketKey
 from models.vocabulary import Action, Outcome, Reason, Status
@@ -68,18 +69,49 @@ class BatchResult:
         return Counter({(str(action), str(end)): count for (action, end), count in ends.items()})
 
 
+def look_up(trip: RoundTrip, events: Sequence[Event]) -> LookUp:
+    """Ask within *trip* for what `apply_events` has to know of operators and tickets."""
+    return LookUp.of(trip, map(_named, events))
+
+
 def apply_events(
-    connection: Connection, events: Sequence[Event], *, now: datetime, parking_window: timedelta
+    connection: Connection,
+    events: Sequence[Event],
+    *,
+    now: datetime,
+    parking_window: timedelta,
+    looked_up: LookUp | None = None,
+    commit: bool = False,
 ) -> BatchResult:
     """Apply *events* inside the caller's transaction, under the locks of their tickets.
 
     Each counts once per ticket (rule 2); those of a ticket are decided with what is parked on it,
-    oldest first (rule 5). Raises what the database raises; then nothing was applied.
+    oldest first (rule 5). Raises what the database raises; then nothing was applied, or the
+    connection was lost while it was committed. *looked_up*: by `look_up`, in a trip that was run.
+    *commit*: end the transaction along with the last statement, if nothing of these events is left
+    to be written then (an event that is refused is the caller's to store).
     """
-    routed, refused = _route(connection, events)
-    ids, new = _apply_to_new_tickets(connection, routed, now=now, window=parking_window)
-    of_known = [event for event in routed if event.key in ids]
-    known = _apply_to_known_tickets(connection, of_known, ids, now=now, window=parking_window)
+    if not events:
+        return BatchResult()
+    while True:
+        routed, refused, findings = _route(connection, events, looked_up)
+        ends = commit and not refused
+        try:
+            new = _apply_to_new_tickets(
+                connection, routed, findings, now=now, window=parking_window, commit=ends
+            )
+        except TicketExists:  # another transaction was first: all are decided again
+            looked_up = None
+            continue
+        break
+    known = _apply_to_known_tickets(
+        connection,
+        [event for event in routed if event.key in findings.known],
+        findings.known,
+        now=now,
+        window=parking_window,
+        commit=ends and not new.refused,
+    )
     return BatchResult(
         ended=new.ended + known.ended,
         rejected=new.rejected + known.rejected,
@@ -88,11 +120,32 @@ def apply_events(
     )
 
 
+def _named(event: Event) -> NamedTicket:
+    draw = event.draw
+    of_draw = event.ticket_id if draw is None else draw_ticket_id(event.ticket_id, draw)
+    return (event.operator, event.ticket_id, of_draw)
+
+
 def _route(
-    connection: Connection, events: Sequence[Event]
+    connection: Connection, events: Sequence[Event], looked_up: LookUp | None
+) -> tuple[list[_Routed], list[RefusedEvent], FoundTickets]:
+    """Return the events with their tickets, those that cannot have one, and what tickets exist."""
+    while True:
+        if looked_up is None:
+            trip = RoundTrip(connection)
+            looked_up = look_up(trip, events)
+            trip.run()
+        routed, refused = _with_tickets(events, looked_up.terms())
+        findings = looked_up.tickets()
+        if all(any(event.key in part for part in findings) for event in routed):
+            return routed, refused, findings
+        looked_up = None  # between its two statements an operator was added, or its terms changed
+
+
+def _with_tickets(
+    events: Sequence[Event], terms: Mapping[str, Terms]
 ) -> tuple[list[_Routed], list[RefusedEvent]]:
     """Return the events with their tickets, and those that cannot have one."""
-    terms = terms_of(connection, (event.operator for event in events))
     routed: list[_Routed] = []
     refused: list[RefusedEvent] = []
     for event in events:
@@ -110,44 +163,44 @@ def _route(
 
 
 def _apply_to_new_tickets(
-    connection: Connection, routed: Sequence[_Routed], *, now: datetime, window: timedelta
-) -> tuple[dict[TicketKey, int], BatchResult]:
-    """Apply the events of tickets that do not exist yet.
+    connection: Connection,
+    routed: Sequence[_Routed],
+    findings: FoundTickets,
+    *,
+    now: datetime,
+    window: timedelta,
+    commit: bool,
+) -> BatchResult:
+    """Apply the events of tickets that do not exist yet; return how they ended.
 
-    Returns the ids of the other tickets, which have to be locked, and how these events ended. They
-    are decided before their tickets are inserted: a ticket without a row has no log and nothing
-    parked. If another transaction inserts one of the rows first, all are decided again without it.
+    They are decided before their tickets are inserted: a ticket without a row has no log and
+    nothing parked. Raises TicketExists if another transaction inserts one of the rows first.
     Where the partnership has ended no ticket begins (rule 24), and none that was removed begins
     again (rule 29).
     """
-    if not routed:
-        return {}, BatchResult()
-    while True:
-        ids, known, removed = find_tickets(connection, (event.key for event in routed))
-        if not ids and not removed:
-            return known, BatchResult()
-        refused = [
-            _operator_ended(event)
-            if event.terms.ended_at is not None
-            else _ticket_removed(event, removed[event.key])
-            for event in routed
-            if event.key in removed or (event.key in ids and event.terms.ended_at is not None)
-        ]
-        tickets = {
-            event.key: TicketState(ids[event.key], event.key[1], event.terms)
-            for event in routed
-            if event.key in ids and event.terms.ended_at is None
-        }
-        arrived = [(tickets[event.key], event.event) for event in routed if event.key in tickets]
-        events = deduplicate(arrived, {})
-        changes = _decide(connection, events.fresh, now=now, window=window)
-        try:
-            due = save_new_tickets(connection, changes, now=now)
-        except TicketExists:
-            continue
-        result = _conclude(connection, events, changes, due=due, now=now)
-        result.refused.extend(refused)
-        return known, result
+    ids, known, removed = findings
+    if not ids and not removed:
+        return BatchResult()
+    refused = [
+        _operator_ended(event)
+        if event.terms.ended_at is not None
+        else _ticket_removed(event, removed[event.key])
+        for event in routed
+        if event.key in removed or (event.key in ids and event.terms.ended_at is not None)
+    ]
+    tickets = {
+        event.key: TicketState(ids[event.key], event.key[1], event.terms)
+        for event in routed
+        if event.key in ids and event.terms.ended_at is None
+    }
+    arrived = [(tickets[event.key], event.event) for event in routed if event.key in tickets]
+    events = deduplicate(arrived, {})
+    changes = _decide(connection, events.fresh, now=now, window=window)
+    is_last = commit and not known and not refused and _is_all(events, changes)
+    due = save_new_tickets(connection, changes, now=now, commit=is_last)
+    result = _conclude(connection, events, changes, due=due, now=now)
+    result.refused.extend(refused)
+    return result
 
 
 def _apply_to_known_tickets(
@@ -157,6 +210,7 @@ def _apply_to_known_tickets(
     *,
     now: datetime,
     window: timedelta,
+    commit: bool,
 ) -> BatchResult:
     """Lock the tickets of the events, then apply those that are not in the log yet."""
     if not routed:
@@ -165,7 +219,8 @@ def _apply_to_known_tickets(
     arrived = [(tickets[event.key], event.event) for event in routed if event.key in tickets]
     events = deduplicate(arrived, logged_events(connection, arrived))
     changes = _decide(connection, events.fresh, now=now, window=window)
-    due = save_changes(connection, changes, now=now)
+    is_last = commit and not removed and _is_all(events, changes)
+    due = save_changes(connection, changes, now=now, commit=is_last)
     result = _conclude(connection, events, changes, due=due, now=now)
     result.refused.extend(
         _ticket_removed(event, removed[event.key]) for event in routed if event.key in removed
@@ -194,6 +249,20 @@ def _decide(
     return changes
 
 
+def _is_all(events: Deduplicated, changes: Sequence[TicketChange]) -> bool:
+    """Return whether there is nothing to write once *changes* are saved."""
+    return not (events.repeats or events.reused or _cancelled(changes))
+
+
+def _cancelled(changes: Sequence[TicketChange]) -> list[int]:
+    """Return the tickets whose create, if it is unsent, is withdrawn."""
+    return [
+        change.ticket.id
+        for change in changes
+        if any(notice.action is Action.DISCARD for notice in change.ticket.new_notices)
+    ]
+
+
 def _conclude(
     connection: Connection,
     events: Deduplicated,
@@ -203,11 +272,7 @@ def _conclude(
     now: datetime,
 ) -> BatchResult:
     """Do what follows once *changes* are saved. Returns how each event ended."""
-    cancelled = [
-        change.ticket.id
-        for change in changes
-        if any(notice.action is Action.DISCARD for notice in change.ticket.new_notices)
-    ]
+    cancelled = _cancelled(changes)
     if cancelled and withdraw_unsent(connection, cancelled, now=now):
         due = True
     count_repeats(connection, events.repeats, now=now)

@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
+from models.database.round_trip import AskedTime, RoundTrip
 from models.outbox.rate_limit import PartnerLimits
+from models.platform.clock import in_seconds
 
 # For a circuit row `c`: each deliverer whose calls may not be over by `:now`. The moments are in
 # UTC and in one format, so that their order as texts is their order in time. Anything else in the
@@ -30,29 +32,35 @@ CALLS_IN_FLIGHT: Final = """
 # subquery is ORDER BY ... LIMIT 1, which only the index answers cheaply: under EXISTS the planner
 # may assume that one of the first rows of the table will match. A circuit's own row is read again
 # once it is locked, so the counts of other deliverers are current (E1 is about other rows).
+_NOW: Final = "(SELECT now FROM clock)"
+_AGE_MAX: Final = in_seconds("CAST(:create_age_max AS interval)")
+_CALLS_BY_CLOCK: Final = CALLS_IN_FLIGHT.replace("CAST(:now AS timestamptz)", _NOW)
 LOCK_CIRCUITS = text(f"""
-    WITH candidate AS MATERIALIZED (
+    WITH clock AS MATERIALIZED (
+        SELECT coalesce(CAST(:now AS timestamptz), clock_timestamp()) AS now),
+    candidate AS MATERIALIZED (
         SELECT c.operator, input.position
           FROM unnest(CAST(:operators AS int[])) WITH ORDINALITY AS input(operator, position)
           JOIN circuit c ON c.operator = input.operator
-         WHERE CASE WHEN c.probe_at IS NOT NULL THEN c.probe_at <= :now
+         WHERE CASE WHEN c.probe_at IS NOT NULL THEN c.probe_at <= {_NOW}
                ELSE (SELECT n.id FROM notice n
                       WHERE n.operator = c.operator AND n.head AND n.ended IS NULL
-                        AND n.due_at <= :now AND (n.leased_until IS NULL OR n.leased_until <= :now)
+                        AND n.due_at <= {_NOW}
+                        AND (n.leased_until IS NULL OR n.leased_until <= {_NOW})
                         AND (n.action NOT IN ('ticket_create', 'ticket_reserve')
-                             OR (n.claims = 0 AND n.created_at > :born_after))
+                             OR (n.claims = 0 AND n.created_at > {_NOW} - {_AGE_MAX}))
                       ORDER BY n.due_at LIMIT 1) IS NOT NULL
                  OR (SELECT n.id FROM notice n
                       WHERE n.operator = c.operator AND n.head AND n.ended IS NULL
                         AND n.postponed_at < c.closed_at
-                        AND (n.leased_until IS NULL OR n.leased_until <= :now)
-                        AND (n.quiet_until IS NULL OR n.quiet_until <= :now)
+                        AND (n.leased_until IS NULL OR n.leased_until <= {_NOW})
+                        AND (n.quiet_until IS NULL OR n.quiet_until <= {_NOW})
                       ORDER BY n.postponed_at LIMIT 1) IS NOT NULL
                END
          ORDER BY input.position LIMIT :operators_max),
     locked AS MATERIALIZED (
         SELECT c.operator, c.closed_at, c.probe_at, c.probe_youngest, c.tokens, c.tokens_at,
-               (SELECT coalesce(sum(calls.calls), 0) FROM ({CALLS_IN_FLIGHT}) calls
+               (SELECT coalesce(sum(calls.calls), 0) FROM ({_CALLS_BY_CLOCK}) calls
                  WHERE calls.deliverer <> :deliverer) AS calls_elsewhere
           FROM circuit c JOIN candidate ON candidate.operator = c.operator
            FOR NO KEY UPDATE OF c SKIP LOCKED)
@@ -114,30 +122,34 @@ class LockedCircuits:
 
 
 def lock_circuits(
-    connection: Connection,
+    trip: RoundTrip,
     *,
     deliverer: str,
     operators: Sequence[int],
     operators_max: int,
-    now: datetime,
+    now: AskedTime,
     create_age_max: timedelta,
 ) -> LockedCircuits:
     """Lock the circuits of the first *operators_max* of *operators* with something to claim.
 
-    Costs O(operators + what is in flight), however many notices wait.
+    Runs *trip*, of which *now* may be a part. Costs O(operators + what is in flight), however many
+    notices wait.
     """
     if not operators or operators_max <= 0:
+        trip.run()
         return LockedCircuits((), skipped=False, last_operator=None, more=False)
-    rows = connection.execute(
+    locked = trip.ask(
         LOCK_CIRCUITS,
         {
             "operators": list(operators),
             "operators_max": operators_max,
             "deliverer": deliverer,
-            "now": now,
-            "born_after": now - create_age_max,
+            "now": now.given,
+            "create_age_max": create_age_max,
         },
-    ).all()
+    )
+    trip.run()
+    rows = locked.named_rows
     limits = [
         PartnerLimits(
             operator=row.operator,
@@ -162,18 +174,21 @@ def lock_circuits(
 
 
 def store_in_flight(
-    connection: Connection,
+    trip: RoundTrip,
     counts: Collection[InFlightCount],
     *,
     deliverer: str,
     now: datetime,
     until: datetime,
+    commit: bool = False,
 ) -> set[int]:
     """Store the deliverer's calls in flight, all over by *until*; return the operators stored.
 
-    A circuit that another deliverer has locked keeps the old count for now.
+    A circuit that another deliverer has locked keeps the old count for now. Runs *trip*. *commit*:
+    end the transaction with it.
     """
     if not counts:
+        trip.run(commit=commit)
         return set()
     rows = [
         {
@@ -184,8 +199,9 @@ def store_in_flight(
         }
         for count in counts
     ]
-    stored = connection.execute(
+    stored = trip.ask(
         STORE_IN_FLIGHT,
         {"rows": to_json(rows).decode(), "deliverer": deliverer, "now": now, "until": until},
     )
-    return set(stored.scalars())
+    trip.run(commit=commit)
+    return {operator for (operator,) in stored.rows}

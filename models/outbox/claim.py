@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from pydantic_core import to_json
 from sqlalchemy import Connection, TextClause, text
 
+from models.database.round_trip import RoundTrip
 from models.outbox.values import Claim
 from models.vocabulary import Action
 
@@ -182,7 +183,8 @@ def _lease(
     if not rooms:
         return []
     token = uuid4()
-    rows = connection.execute(
+    trip = RoundTrip(connection)
+    leased = trip.ask(
         statement,
         {
             "room": to_json(rooms).decode(),
@@ -192,8 +194,9 @@ def _lease(
             "lease": token,
             **more,
         },
-    ).all()
-    return _claims(rows, now=now, token=token)
+    )
+    trip.run()
+    return _claims(leased.rows, now=now, token=token)
 
 
 def _claims(rows: Sequence[Sequence[Any]], *, now: datetime, token: UUID) -> list[Claim]:

@@ -2,11 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, text
 
+from models.database.round_trip import Answer, RoundTrip
 from models.events.event import Event
 from models.events.stored import stored_data_problem
 from models.lifecycle.advance import PendingEvent
@@ -15,20 +17,33 @@ from models.tickets.row import SELECTED, TERMS_OF_OPERATOR, array, states_of_row
 from models.tickets.tombstones import RemovedTicket, TicketKey, removed_among
 from models.vocabulary import Action, Reason
 
-TERMS = text(f"SELECT {TERMS_OF_OPERATOR} FROM operator WHERE code = ANY(:codes)")  # noqa: S608 - a constant list of columns
+# From the planner the arrays' sizes are hidden: one who knows of one key, where there might be ten,
+# takes a plan made for it to be better than a general one, and plans each time for longer than
+# looking up takes.
+_CODES: Final = "CAST((SELECT CAST(:codes AS text[])) AS text[])"
+TERMS = text(f"SELECT {TERMS_OF_OPERATOR} FROM operator WHERE code = ANY({_CODES})")  # noqa: S608 - a constant list of columns
 TERMS_BY_ID = text(f"SELECT {TERMS_OF_OPERATOR} FROM operator WHERE id = ANY(:ids)")  # noqa: S608 - a constant list of columns
 _KEY: Final = """unnest(CAST(:operators AS int[]), CAST(:ticket_ids AS text[]))
                       AS key(operator, ticket_id)"""
 
-# Without a lock: a ticket that is found is locked later, one that is not may exist by then. With
-# the first OFFSET 0 only keys without a ticket are looked for among those that were removed, with
-# the second by their key, however small that table still is.
+# Without a lock: a ticket that is found is locked later, one that is not may exist by then. Keys as
+# events name them, so that nothing has to be read before: where each draw has a ticket of its own
+# (H11), that one is looked up. With the first OFFSET 0 only keys without a ticket are looked for
+# among those that were removed, with the second by their key, however small that table still is.
 FIND = text(f"""
     SELECT k.operator, k.ticket_id, k.known, r.ended_at, r.erased,
            CASE WHEN k.known IS NULL AND r.ended_at IS NULL
                 THEN nextval('ticket_id_seq') END AS new
       FROM (SELECT key.operator, key.ticket_id, t.id AS known
-              FROM {_KEY}
+              FROM (SELECT o.id AS operator,
+                           CASE WHEN o.lottery_ticket = 'ticket+draw' THEN named.of_draw
+                                ELSE named.ticket_id END AS ticket_id
+                      FROM unnest({_CODES},
+                                  CAST((SELECT CAST(:ticket_ids AS text[])) AS text[]),
+                                  CAST((SELECT CAST(:of_draws AS text[])) AS text[]))
+                               AS named(code, ticket_id, of_draw)
+                      JOIN operator o ON o.code = named.code
+                    OFFSET 0) key
               LEFT JOIN ticket t ON t.operator = key.operator AND t.ticket_id = key.ticket_id
             OFFSET 0) k
       LEFT JOIN LATERAL (SELECT ended_at, erased FROM tombstone
@@ -78,19 +93,44 @@ class FoundTickets(NamedTuple):
     removed: dict[TicketKey, RemovedTicket]
 
 
-def find_tickets(connection: Connection, keys: Iterable[TicketKey]) -> FoundTickets:
-    """Look the tickets of *keys* up without a lock: some are new, some were removed (rule 29)."""
-    tickets = FoundTickets({}, {}, {})
-    rows = connection.execute(FIND, _parameters(keys))
-    for operator, ticket_id, known, ended_at, erased, new in rows:
-        key = (operator, ticket_id)
-        if known is not None:
-            tickets.known[key] = known
-        elif new is not None:
-            tickets.new[key] = new
-        else:
-            tickets.removed[key] = RemovedTicket(ended_at, bool(erased))
-    return tickets
+NamedTicket = tuple[str, str, str]
+"""A ticket as an event names it: its operator's code, its id, and the id of its draw's ticket."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """What was asked about operators and tickets, to be read once its trip was run."""
+
+    _terms: Answer
+    _found: Answer
+
+    @classmethod
+    def of(cls, trip: RoundTrip, names: Iterable[NamedTicket]) -> "LookUp":
+        """Ask within *trip* for the terms of the operators, and for the tickets without a lock.
+
+        Those of an operator that does not exist are not looked up.
+        """
+        ordered = sorted(set(names))
+        codes, ticket_ids, of_draws = zip(*ordered, strict=True) if ordered else ((), (), ())
+        keys = {"codes": array(codes), "ticket_ids": array(ticket_ids), "of_draws": array(of_draws)}
+        return cls(trip.ask(TERMS, {"codes": sorted(set(codes))}), trip.ask(FIND, keys))
+
+    def terms(self) -> dict[str, Terms]:
+        """Return the terms of the operators that exist, by their codes. Once."""
+        return {row.code: terms_of_row(row) for row in self._terms.named_rows}
+
+    def tickets(self) -> FoundTickets:
+        """Return the tickets: some are new, some were removed (rule 29). Once."""
+        tickets = FoundTickets({}, {}, {})
+        for operator, ticket_id, known, ended_at, erased, new in self._found.rows:
+            key = (operator, ticket_id)
+            if known is not None:
+                tickets.known[key] = known
+            elif new is not None:
+                tickets.new[key] = new
+            else:
+                tickets.removed[key] = RemovedTicket(ended_at, bool(erased))
+        return tickets
 
 
 def _parameters(keys: Iterable[TicketKey]) -> dict[str, str]:

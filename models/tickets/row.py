@@ -3,7 +3,8 @@
 The statements that load, insert and update tickets are built from this list when their modules are
 imported. What a column means is said at `models.tables.ticket`. New rows, of this table and others,
 are inserted by PostgreSQL's COPY: that costs two thirds of an INSERT from JSON. Its format is
-binary, so neither side formats or parses numbers and times.
+binary, so neither side formats or parses numbers and times. But each COPY takes two round trips,
+so a few rows are inserted by a statement that goes along with others.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,39 +15,63 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 from pydantic_core import to_json
-from sqlalchemy import Connection, Row
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Row, text
 
-from models.database.errors import without_values
+from models.database.round_trip import RoundTrip, driver_of, failed
 from models.events.kept_once import SINCE
 from models.lifecycle.ticket import SETTLED, Terms, TicketState
 from models.vocabulary import Result, Status
 
-CopyRow = tuple[Any, ...]
+NewRow = tuple[Any, ...]
+FEW_ROWS: Final = 16  # as many rows and fewer go along with other statements
 _JSONB_VERSION: Final = "\x01"  # begins each jsonb in binary; its text follows
 
 
-class CopyIn:
+class NewRows:
     """Inserts rows into one table; *columns* names those that are given, with their types."""
 
     def __init__(self, table: str, columns: Mapping[str, str]) -> None:
+        self.table = table
+        names = ", ".join(columns)
         # What `document` makes is a jsonb already; psycopg has only to pass the text on.
         self._types = ["text" if type_ == "jsonb" else type_ for type_ in columns.values()]
-        self._statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
+        self._documents = [place for place, each in enumerate(columns.values()) if each == "jsonb"]
+        self._copy = f"COPY {table} ({names}) FROM STDIN (FORMAT binary)"
+        given = (f"{name} {type_}" for name, type_ in zip(columns, self._types, strict=True))
+        taken = (f"CAST({name} AS {type_})" for name, type_ in columns.items())
+        self._names = tuple(columns)
+        self._insert = text(f"""
+            INSERT INTO {table} ({names})
+            SELECT {", ".join(taken)}
+              FROM json_to_recordset(CAST(:rows AS json)) AS r({", ".join(given)})""")  # noqa: S608 - the names of columns
 
-    def write(self, connection: Connection, rows: Sequence[CopyRow]) -> None:
-        """Insert *rows* inside the caller's transaction. Raises DBAPIError, like any statement."""
-        if not rows:
-            return
-        driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]  # SQLAlchemy knows no driver's types
+    def write(self, trip: RoundTrip, rows: Sequence[NewRow]) -> None:
+        """Insert *rows* after what *trip* was asked: a few with it, when it is run; many now.
+
+        Raises DBAPIError, like any statement.
+        """
+        if len(rows) > FEW_ROWS:
+            trip.run()
+            self._copy_in(trip.connection, rows)
+        elif rows:
+            trip.ask(self._insert, {"rows": to_json([self._object(row) for row in rows]).decode()})
+
+    def _object(self, row: NewRow) -> dict[str, Any]:
+        fields = dict(zip(self._names, row, strict=True))
+        for place in self._documents:
+            if (document_ := row[place]) is not None:
+                fields[self._names[place]] = document_.removeprefix(_JSONB_VERSION)
+        return fields
+
+    def _copy_in(self, connection: Connection, rows: Sequence[NewRow]) -> None:
+        driver = driver_of(connection)
         try:
-            with driver.cursor() as cursor, cursor.copy(self._statement.encode()) as copy:
+            with driver.cursor() as cursor, cursor.copy(self._copy.encode()) as copy:
                 copy.set_types(self._types)
                 for row in rows:
                     copy.write_row(row)
         except psycopg.Error as error:
-            without_values(error)
-            raise DBAPIError(self._statement, None, error) from error
+            raise failed(connection, error) from error
 
 
 def document(value: dict[str, Any]) -> str:
@@ -169,7 +194,7 @@ INSERTED: Final = {
 }
 
 
-def inserted_row(ticket: TicketState, now: datetime) -> CopyRow:
+def inserted_row(ticket: TicketState, now: datetime) -> NewRow:
     """Return the values of `INSERTED`."""
     return (
         *_values_copied(ticket),

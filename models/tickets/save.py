@@ -1,4 +1,7 @@
-"""Saves what was decided: tickets, then events, then notices (rule 19), one statement each."""
+"""Saves what was decided: tickets, then events, then notices (rule 19), one statement each.
+
+A few rows of each take one round trip together, and COMMIT may go along with them.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -9,6 +12,8 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
+from models.database.pooler import begin_again
+from models.database.round_trip import RoundTrip
 from models.events.kept_data import kept_data
 from models.events.kept_once import kept_once
 from models.lifecycle.advance import DecidedEvent
@@ -22,8 +27,8 @@ from models.tickets.row import (
     SETTLED_ASSIGNMENTS,
     SETTLED_ROWS,
     UPDATED,
-    CopyIn,
-    CopyRow,
+    NewRow,
+    NewRows,
     document,
     inserted_row,
     settled_rows,
@@ -31,7 +36,7 @@ from models.tickets.row import (
 )
 from models.vocabulary import NOT_WANTED, RESULTS, Action, NoticeEnd, Outcome, Status
 
-TICKETS = CopyIn("ticket", INSERTED)
+TICKETS = NewRows("ticket", INSERTED)
 
 UPDATE_TICKETS = text(f"""
     UPDATE ticket t
@@ -59,7 +64,7 @@ UPDATE_SETTLED = text(f"""
       FROM {SETTLED_ROWS}
      WHERE t.id = r.id""")  # noqa: S608 - constant lists of columns
 
-EVENTS = CopyIn(
+EVENTS = NewRows(
     "ticket_event",
     {
         "ticket": "int8",
@@ -95,7 +100,7 @@ UPDATE_EVENTS = text("""
                status_before text, status_after text, park_until timestamptz)
      WHERE e.ticket = r.ticket AND e.event_id = r.event_id""")
 
-NOTICES = CopyIn(
+NOTICES = NewRows(
     "notice",
     {
         "ticket": "int8",
@@ -119,6 +124,11 @@ NOTICES = CopyIn(
 )
 
 
+_BEFORE_TICKETS = text("SAVEPOINT before_tickets")
+_AFTER_TICKETS = text("RELEASE before_tickets")
+_WITHOUT_TICKETS = text("ROLLBACK TO before_tickets")
+
+
 class TicketExists(SlipwayError):
     """Another transaction has inserted the same ticket since `new_among` looked."""
 
@@ -130,50 +140,75 @@ class TicketChange(NamedTuple):
     decided: Sequence[DecidedEvent] = ()
 
 
-def save_changes(connection: Connection, changes: Sequence[TicketChange], *, now: datetime) -> bool:
-    """Write *changes*. Returns True if a new notice is due now, so that deliverers should look."""
+def save_changes(
+    connection: Connection,
+    changes: Sequence[TicketChange],
+    *,
+    now: datetime,
+    commit: bool = False,
+) -> bool:
+    """Write *changes*. Returns True if a new notice is due now, so that deliverers should look.
+
+    *commit*: end the transaction with them.
+    """
     notices, due = _notice_rows(changes, now)
-    _update_tickets(connection, filter(_is_row_changed, changes), now)
-    _save_events(connection, changes, now, with_tickets=False)
-    NOTICES.write(connection, notices)
+    trip = RoundTrip(connection)
+    _update_tickets(trip, filter(_is_row_changed, changes), now)
+    _save_events(trip, changes, now, with_tickets=False)
+    NOTICES.write(trip, notices)
+    trip.run(commit=commit)
     return due
 
 
 def save_new_tickets(
-    connection: Connection, changes: Sequence[TicketChange], *, now: datetime
+    connection: Connection,
+    changes: Sequence[TicketChange],
+    *,
+    now: datetime,
+    commit: bool = False,
 ) -> bool:
     """Insert the tickets of *changes*, none of which had a row, and write *changes*.
 
+    They are inserted as they are after their first events: one version of a row instead of two; in
+    key order, and before any other ticket is locked (rule 19, E5). A transaction that inserts the
+    same ticket at the same time waits for this one, then finds that it exists.
     Returns the same as `save_changes`. Raises TicketExists if another transaction has inserted one
-    of them meanwhile; then nothing was written.
+    of them meanwhile; then nothing was written. *commit*: end the transaction with them; so far it
+    has neither written nor locked anything, so it may begin again.
     """
     notices, due = _notice_rows(changes, now)
-    _insert_tickets(connection, [change.ticket for change in changes], now=now)
-    _save_events(connection, changes, now, with_tickets=True)
-    NOTICES.write(connection, notices)
+    tickets = sorted(
+        (change.ticket for change in changes),
+        key=lambda ticket: (ticket.terms.operator, ticket.ticket_id),
+    )
+    trip = RoundTrip(connection)
+    try:
+        if not commit:
+            trip.ask(_BEFORE_TICKETS)
+        TICKETS.write(trip, [inserted_row(ticket, now) for ticket in tickets])
+        if not commit:
+            trip.ask(_AFTER_TICKETS)
+        _save_events(trip, changes, now, with_tickets=True)
+        NOTICES.write(trip, notices)
+        trip.run(commit=commit)
+    except DBAPIError as error:
+        if not _is_taken(error):
+            raise
+        if commit:
+            begin_again(connection)
+        else:
+            connection.execute(_WITHOUT_TICKETS)
+        raise TicketExists from error
     return due
 
 
-def _insert_tickets(
-    connection: Connection, tickets: Iterable[TicketState], *, now: datetime
-) -> None:
-    """Insert *tickets* as they are after their first events: one version of a row instead of two.
-
-    They are inserted in key order and before any other ticket is locked (rule 19, E5). A
-    transaction that inserts the same ticket at the same time waits for this one, then finds that it
-    exists. Raises TicketExists; then none is inserted.
-    """
-    ordered = sorted(tickets, key=lambda ticket: (ticket.terms.operator, ticket.ticket_id))
-    try:
-        with connection.begin_nested():
-            TICKETS.write(connection, [inserted_row(ticket, now) for ticket in ordered])
-    except DBAPIError as error:
-        if isinstance(error.orig, UniqueViolation):
-            raise TicketExists from error
-        raise
+def _is_taken(error: DBAPIError) -> bool:
+    """Return whether another transaction inserted a ticket with the same key."""
+    cause = error.orig
+    return isinstance(cause, UniqueViolation) and cause.diag.table_name == TICKETS.table
 
 
-def _update_tickets(connection: Connection, changes: Iterable[TicketChange], now: datetime) -> None:
+def _update_tickets(trip: RoundTrip, changes: Iterable[TicketChange], now: datetime) -> None:
     settled: list[TicketState] = []
     others: list[dict[str, Any]] = []
     for change in changes:
@@ -184,10 +219,10 @@ def _update_tickets(connection: Connection, changes: Iterable[TicketChange], now
             news = bool(change.decided) or ticket.has_news
             others.append(updated_row(ticket, news=news))
     if settled:
-        connection.execute(UPDATE_SETTLED, {**settled_rows(settled), "now": now})
+        trip.ask(UPDATE_SETTLED, {**settled_rows(settled), "now": now})
     if changing := [row["id"] for row in others if row["filled"] or row["amended"]]:
-        connection.execute(MAKE_EVENTS_WHOLE, {"tickets": changing})
-    _execute(connection, UPDATE_TICKETS, others, now)
+        trip.ask(MAKE_EVENTS_WHOLE, {"tickets": changing})
+    _ask(trip, UPDATE_TICKETS, others, now)
 
 
 def _is_row_changed(change: TicketChange) -> bool:
@@ -201,10 +236,10 @@ def _is_row_changed(change: TicketChange) -> bool:
 
 
 def _save_events(
-    connection: Connection, changes: Iterable[TicketChange], now: datetime, *, with_tickets: bool
+    trip: RoundTrip, changes: Iterable[TicketChange], now: datetime, *, with_tickets: bool
 ) -> None:
     """Insert fresh events and end parked ones. *with_tickets*: theirs were just inserted."""
-    fresh: list[CopyRow] = []
+    fresh: list[NewRow] = []
     ended: list[dict[str, Any]] = []
     for change in changes:
         details = change.ticket.facts if with_tickets else {}
@@ -213,20 +248,20 @@ def _save_events(
                 fresh.append(_event_row(change.ticket, decided, now, details))
             else:
                 ended.append(_event_end(change.ticket.id, decided))
-    EVENTS.write(connection, fresh)
-    _execute(connection, UPDATE_EVENTS, ended, now)
+    EVENTS.write(trip, fresh)
+    _ask(trip, UPDATE_EVENTS, ended, now)
 
 
-def _execute(
-    connection: Connection, statement: TextClause, rows: Sequence[dict[str, Any]], now: datetime
+def _ask(
+    trip: RoundTrip, statement: TextClause, rows: Sequence[dict[str, Any]], now: datetime
 ) -> None:
     if rows:
-        connection.execute(statement, {"rows": to_json(rows).decode(), "now": now})
+        trip.ask(statement, {"rows": to_json(rows).decode(), "now": now})
 
 
 def _event_row(
     ticket: TicketState, decided: DecidedEvent, now: datetime, details: dict[str, Any]
-) -> CopyRow:
+) -> NewRow:
     """Return the values of the columns of `EVENTS`; of an erased player without texts (rule 25).
 
     *details*: those that its ticket was just inserted with.
@@ -276,12 +311,12 @@ def _event_end(ticket: int, decided: DecidedEvent) -> dict[str, Any]:
     }
 
 
-def _notice_rows(changes: Iterable[TicketChange], now: datetime) -> tuple[list[CopyRow], bool]:
+def _notice_rows(changes: Iterable[TicketChange], now: datetime) -> tuple[list[NewRow], bool]:
     """Return the rows of the new notices, and whether one of them can be sent now.
 
     Their tickets count them, so the rows are made before the tickets are written.
     """
-    rows: list[CopyRow] = []
+    rows: list[NewRow] = []
     due = False
     for change in changes:
         for notice in change.ticket.new_notices:
@@ -291,7 +326,7 @@ def _notice_rows(changes: Iterable[TicketChange], now: datetime) -> tuple[list[C
     return rows, due
 
 
-def _notice_row(ticket: TicketState, notice: NewNotice, now: datetime) -> tuple[CopyRow, bool]:
+def _notice_row(ticket: TicketState, notice: NewNotice, now: datetime) -> tuple[NewRow, bool]:
     """Return the values of the columns of `NOTICES`, and whether the notice can be sent now.
 
     It is the head of its ticket's queue if no earlier notice is unfinished (rule 12), unless the

@@ -4,10 +4,11 @@ import traceback
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from models.tickets.row import CopyIn
+from models.database.round_trip import RoundTrip
+from models.tickets.row import FEW_ROWS, NewRows
 
 MARKER = "Zq7xW-player"
 TABLE = """CREATE TABLE odd (
@@ -56,11 +57,20 @@ def test_a_failed_statement_repeats_no_value(odd, statement):
     assert MARKER not in all_of(refusal.value)
 
 
-def test_neither_does_a_failed_copy(odd):
-    columns, debt = {"player": "text", "amount": "int4"}, -987654321
+def insert(odd: Engine, rows: list[tuple[str, int]]) -> None:
+    columns = {"player": "text", "amount": "int4"}
+    with odd.begin() as connection:
+        trip = RoundTrip(connection)
+        NewRows("odd", columns).write(trip, rows)
+        trip.run()
 
-    with pytest.raises(DBAPIError, match="odd_amount_check") as refusal, odd.begin() as connection:
-        CopyIn("odd", columns).write(connection, [(MARKER, debt)])
+
+@pytest.mark.parametrize("rows", [1, FEW_ROWS + 1], ids=["a few rows", "copied"])
+def test_neither_do_new_rows_that_are_refused(odd, rows):
+    debt = -987654321
+
+    with pytest.raises(DBAPIError, match="odd_amount_check") as refusal:
+        insert(odd, [(f"{MARKER}-{row}", debt) for row in range(rows)])
 
     assert not [value for value in (MARKER, str(debt)) if value in all_of(refusal.value)]
 

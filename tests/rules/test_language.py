@@ -24,7 +24,7 @@ KEPT: Final = re.compile(
     r"SLIPWAY_(CHUNK_SIZE|HINT_INTERVAL|SURVEY_INTERVAL)|chunk_size|hint_interval|survey_interval"
     r"|103 Early Hints|type[ _]hints?|message_hint|error_status_hint|HINT:"
     r"|Transfer-Encoding(: |\", \")chunked|chunked-encoding|header\|headers\|chunk"
-    r"|sqlalchemy\.dialects|\.dialect\.identifier_preparer|_DIALECT"
+    r"|sqlalchemy\.dialects|\.dialect\b|dialect=_DIALECT|_DIALECT"
     r"|\bhorizon: datetime|\"horizon\", sa|ended_at, horizon|\bhorizon = excluded|\w+\.horizon",
     re.IGNORECASE,
 )

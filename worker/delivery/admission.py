@@ -13,6 +13,7 @@ from uuid import uuid4
 from sqlalchemy import Connection
 
 from models.database.engine import Transaction
+from models.database.round_trip import AskedTime, RoundTrip
 from models.outbox.admission import InFlightCount, LockedCircuits, lock_circuits, store_in_flight
 from models.outbox.circuit import create_circuits
 from models.outbox.claim import LeaseTerms, claim, claim_probes
@@ -96,11 +97,10 @@ class Admission:
             return NOTHING_ADMITTED
         began_at = self._monotonic()
         with self._transaction() as connection:
-            now = self._clock.now(connection)
             if refresh is not None:
-                partners = refresh(connection, now)
+                partners = refresh(connection, self._clock.now(connection))
             admitted = self.claim_within(
-                connection, partners, places=places, now=now, began_at=began_at
+                connection, partners, places=places, began_at=began_at, commit=True
             )
         self._commit(admitted)
         return admitted
@@ -111,25 +111,23 @@ class Admission:
         partners: Sequence[Partner],
         *,
         places: int,
-        now: datetime,
+        now: datetime | None = None,
         began_at: float = 0.0,
+        commit: bool = False,
     ) -> Admitted:
         """Claim in the caller's transaction, and publish what will be in flight then.
 
         What is in flight counts until the partner timeout is over, so a process that dies holds its
-        places no longer than that.
+        places no longer than that. *now*: if it is not the clock's time. *commit*: end the
+        transaction with the last statement.
         """
         ids = self._take_timeouts(partners)
         if not self._have_circuit.issuperset(ids):
             create_circuits(connection, ids)
-        circuits = lock_circuits(
-            connection,
-            deliverer=self._deliverer,
-            operators=self._in_turn(partners) if places else (),
-            operators_max=max(1, places // _SHARE_MIN),
-            now=now,
-            create_age_max=self._settings.create_age_max,
-        )
+        trip = RoundTrip(connection)
+        time = AskedTime.of(self._clock, trip) if now is None else AskedTime(now)
+        circuits = self._lock(trip, partners, places=places, now=time)
+        now = time.read()
         quotas = [
             limits.quota(calls=self.in_flight.calls[limits.operator], now=now)
             for limits in circuits.limits
@@ -144,7 +142,7 @@ class Admission:
         claimed = {quota.limits.operator: 0 for quota in quotas}
         for claimed_notice in claims:
             claimed[claimed_notice.operator] += 1
-        counts = self._publish(connection, quotas, claimed, now)
+        counts = self._publish(trip, quotas, claimed, now, commit=commit)
         self._last = self._last if circuits.last_operator is None else circuits.last_operator
         return Admitted(
             claims=claims,
@@ -154,6 +152,18 @@ class Admission:
             send_by=began_at + (self._settings.lease - self._settings.call_needs).total_seconds(),
             counts=counts,
             partners=ids,
+        )
+
+    def _lock(
+        self, trip: RoundTrip, partners: Sequence[Partner], *, places: int, now: AskedTime
+    ) -> LockedCircuits:
+        return lock_circuits(
+            trip,
+            deliverer=self._deliverer,
+            operators=self._in_turn(partners) if places else (),
+            operators_max=max(1, places // _SHARE_MIN),
+            now=now,
+            create_age_max=self._settings.create_age_max,
         )
 
     @property
@@ -219,10 +229,12 @@ class Admission:
 
     def _publish(
         self,
-        connection: Connection,
+        trip: RoundTrip,
         quotas: Sequence[Quota],
         claimed: Mapping[int, int],
         now: datetime,
+        *,
+        commit: bool,
     ) -> dict[int, int]:
         """Store for the other deliverers what is in flight from now on, where they do not know it.
 
@@ -240,11 +252,12 @@ class Admission:
             if self._is_unpublished(operator, self.in_flight.calls[operator]):
                 rows[operator] = InFlightCount(operator, self.in_flight.calls[operator])
         written = store_in_flight(
-            connection,
+            trip,
             rows.values(),
             deliverer=self._deliverer,
             now=now,
             until=now + self._counts_for,
+            commit=commit,
         )
         return {operator: rows[operator].calls for operator in written}
 

@@ -153,9 +153,8 @@ class World:
 
     def reclaim(self, batch: ReadBatch) -> ReadBatch:
         """XAUTOCLAIM: another worker reclaims the batch, while the first may still be working."""
-        other = ReadBatch(self._dated(batch.entries))
-        self.batches.append(other)
-        return other
+        self.batches.append(ReadBatch(self._dated(batch.entries)))
+        return self.batches[-1]
 
     def apply(self, batch: ReadBatch, *, dies: str | None = None) -> None:
         """Apply a batch. *dies*: `before_commit`, or `before_ack` (it is delivered again)."""
@@ -167,6 +166,7 @@ class World:
                 clock=self,
                 parking_window=PARKING_WINDOW,
                 event_age_max=EVENT_AGE_MAX,
+                commits_along=not doomed,
             )
         except ProcessDied:
             batch.died = True
