@@ -172,9 +172,9 @@ class Intake:
             done = [entry for entry in entries if entry.id not in applied.left]
             if not done:
                 return  # all of it stays pending, and is counted when it is reclaimed
-            acknowledged_at = self._acknowledge([entry.id for entry in done], stop)
             if applied.due:
                 self._notify()
+            acknowledged_at = self._acknowledge([entry.id for entry in done], stop)
             took = timedelta(seconds=self._monotonic() - started_at)
             waited = None if acknowledged_at is None else acknowledged_at - done[0].received_at
             self._report(AppliedBatch(applied, len(done), took, waited))
