@@ -17,7 +17,7 @@ from typing import Final
 import pycurl
 
 from worker.delivery.http.egress import CallRefused
-from worker.delivery.http.exchange import CallResult, FinishedCall, HttpCall, NoResponse, NotReached
+from worker.delivery.http.exchange import FinishedCall, HttpCall, NoResponse, NotReached
 from worker.delivery.http.idle_connections import IdleConnections
 from worker.delivery.http.limits import TransferLimits
 from worker.delivery.http.transfer import Transfer
@@ -30,6 +30,7 @@ _CLOSING_SECONDS_MAX: Final = 5.0  # libcurl waits for pending name resolution
 _RESTART_PAUSE_SECONDS: Final = 0.5
 # Where eight calls or more are in flight, those that are over wait for each other so long at most.
 _GATHER_SECONDS: Final = 0.001
+_LOOK_SECONDS: Final = 0.02  # between two looks for responses that need no body
 _GATHERED_SHARE: Final = 8  # of the calls in flight: one for each so many ends the wait
 _READABLE: Final[int] = pycurl.CSELECT_IN
 _WRITABLE: Final[int] = pycurl.CSELECT_OUT
@@ -104,6 +105,7 @@ class EventLoop(threading.Thread):
         self._spare: list[Transfer] = []
         self._over: list[FinishedCall] = []  # not handed over yet
         self._hand_over_at = 0.0
+        self._look_at = 0.0
         self._connections = IdleConnections()
         self._epoll = select.epoll()
         self._epoll.register(self._wakeup_reader, select.EPOLLIN)
@@ -124,6 +126,7 @@ class EventLoop(threading.Thread):
         if self._multi.timeout() == 0:
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._collect()
+        self._end_bodiless()
         self._hand_over()
 
     def _wait(self) -> float | None:
@@ -133,10 +136,10 @@ class EventLoop(threading.Thread):
         """
         milliseconds: int = self._multi.timeout()
         wait = None if milliseconds < 0 else milliseconds / 1000
-        if not self._over:
+        if not self._active and not self._over:
             return wait
-        left = max(0.0, self._hand_over_at - time.monotonic())
-        return left if wait is None else min(wait, left)
+        ours = _GATHER_SECONDS if self._over else _LOOK_SECONDS
+        return ours if wait is None else min(wait, ours)
 
     def _start_calls(self) -> None:
         while self._to_start:
@@ -171,7 +174,7 @@ class EventLoop(threading.Thread):
             for easy in done:
                 self._active[easy].remember_connection()
                 transfer, call = self._detach(easy)
-                over.append(_finished(call, transfer, transfer.response()))
+                over.append(transfer.finished(call, transfer.response()))
                 transfer.unload()
                 self._spare.append(transfer)
             for easy, code, message in failed:
@@ -180,12 +183,23 @@ class EventLoop(threading.Thread):
                     stale.append(call)
                 else:
                     result = transfer.failure(code, message)
-                    over.append(_finished(call, transfer, result))
+                    over.append(transfer.finished(call, result))
                 transfer.close()
         if over and not were_over:
             self._hand_over_at = time.monotonic() + _GATHER_SECONDS
         for call in stale:
             self._start(call, fresh=True)
+
+    def _end_bodiless(self) -> None:
+        """End the calls whose response is whole while libcurl waits for a body; they are rare."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_SECONDS
+        for transfer in [each for each in self._active.values() if each.is_whole]:
+            _, call = self._detach(transfer.easy)
+            self._over.append(transfer.finished(call, transfer.response()))
+            transfer.close()
 
     def _hand_over(self) -> None:
         """Return the calls that are over, several at once where many are in flight.
@@ -250,12 +264,6 @@ def _as_curl_events(events: int) -> int:
     readable = bool(events & (select.EPOLLIN | _ERROR_EVENTS))
     writable = bool(events & (select.EPOLLOUT | _ERROR_EVENTS))
     return _READABLE * readable | _WRITABLE * writable
-
-
-def _finished(call: HttpCall, transfer: Transfer, result: CallResult) -> FinishedCall:
-    return FinishedCall(
-        call.call_id, result, transfer.took, transfer.remote_address, by_proxy=transfer.by_proxy
-    )
 
 
 def _lost(call_id: int) -> FinishedCall:

@@ -1,65 +1,79 @@
-"""The head of a response, line by line as libcurl hands it over, and what in it matters.
+"""The head of a response, made of the lines that libcurl handed over, and what in it matters.
 
-Each line is a call from libcurl, and a partner's head has a dozen: so a line is only kept, and read
-once the response is over. As many are kept as are stored of a response that is no plain success.
+Each line is a call from libcurl, and a partner's head has a dozen: so the lines go into a list
+without a function of ours, and are read once the response is over. libcurl refuses a head of more
+than 300 KB. As many of its lines are kept as are stored of a response that is no plain success.
 """
 
 import re
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Self
+
+from models.platform.made_often import made_often
 
 _RETRY_AFTER: Final = b"retry-after:"
 _ENCODING: Final = b"content-encoding:"
 _FRAMING: Final = (b"content-length:", b"transfer-encoding:")
-_MATTER: Final = (_RETRY_AFTER, _ENCODING, *_FRAMING)
-_NAME_BYTES_MAX: Final = 20  # only so much of a header's name matters
 _END: Final = (b"\r\n", b"\n")
-_END_BYTES_MAX: Final = 2
 _STATUS_LINE: Final = b"HTTP/"
-_RESET_CONTENT: Final = re.compile(rb"HTTP/1\.\d +205\b")
+_RESET_CONTENT: Final = re.compile(rb"HTTP/1\.\d +205\b", re.IGNORECASE)
 _LINES_MAX: Final = 64
 _BYTES_MAX: Final = 4096  # of all lines that are kept
-_STOP: Final = -1  # any number but that of the bytes offered stops the transfer
 
 
+def has_ended(lines: Sequence[bytes]) -> bool:
+    """Return whether *lines* end with that of a head, perhaps an interim one."""
+    return bool(lines) and lines[-1] in _END
+
+
+@made_often
 class ResponseHead:
-    """What came of it so far. For one response at a time; `clear` makes it ready for the next."""
+    """What a response says before its body. *ended*: the head is complete."""
 
-    __slots__ = (
-        "_between",
-        "_omitted_that_matter",
-        "_resets_content",
-        "_room",
-        "ended",
-        "has_no_body",
-        "lines",
-        "omitted",
-    )
+    status_line: bytes
+    headers: Sequence[bytes]  # all of them
+    ended: bool
 
-    def __init__(self) -> None:
-        self.clear()
+    @classmethod
+    def of(cls, lines: Sequence[bytes]) -> Self:
+        """Read the last head in *lines*: an interim one says nothing about what follows it.
 
-    def clear(self) -> None:
-        """Forget the response. Its lines stay with the one that has them."""
-        self.has_no_body = False  # the response is whole without a body
-        self._begin()
-        self._between = True  # no head has begun, or it has ended
+        Nor does a trailer about how to read what it follows.
+        """
+        if has_ended(lines) and sum(map(lines.count, _END)) == 1:  # as nearly always
+            return cls(lines[0], lines[1:-1], ended=True)
+        status_line, headers, ended = b"", list[bytes](), False
+        for line in lines:
+            if line in _END:
+                ended = True
+            elif line[: len(_STATUS_LINE)].upper() == _STATUS_LINE:
+                status_line, headers, ended = line, [], False
+            elif not ended:
+                headers.append(line)
+        return cls(status_line, headers, ended)
 
-    def take(self, line: bytes) -> int | None:
-        """Keep *line*. Returns what stops the transfer where the head is all of the response."""
-        if len(line) <= _END_BYTES_MAX and line in _END:
-            return self._end()
-        if self._between:
-            if line[: len(_STATUS_LINE)].upper() == _STATUS_LINE:
-                self._begin(line)
-                return None
-            if self.ended:  # a trailer says nothing about how to read what it follows
-                return None
-        if len(line) <= self._room and len(self.lines) < _LINES_MAX:
-            self.lines.append(line)
-            self._room -= len(line)
-        else:
-            self._omit(line)
-        return None
+    def kept(self) -> tuple[Sequence[bytes], int]:
+        """Return the headers within the limits, and how many are beyond them."""
+        if len(self.headers) <= _LINES_MAX and sum(map(len, self.headers)) <= _BYTES_MAX:
+            return self.headers, 0
+        kept: list[bytes] = []
+        room = _BYTES_MAX
+        for line in self.headers:
+            if len(line) <= room and len(kept) < _LINES_MAX:
+                kept.append(line)
+                room -= len(line)
+        return kept, len(self.headers) - len(kept)
+
+    def instructions(self) -> tuple[str | None, str | None]:
+        """Return `Retry-After` and `Content-Encoding` as they came; None: it has none.
+
+        Of several the last one counts.
+        """
+        text = b"".join(self.headers).lower()
+        return (
+            self._value(_RETRY_AFTER) if _RETRY_AFTER in text else None,
+            self._value(_ENCODING) if _ENCODING in text else None,
+        )
 
     @property
     def has_framing(self) -> bool:
@@ -67,42 +81,11 @@ class ResponseHead:
         return any(self._value(name) is not None for name in _FRAMING)
 
     @property
-    def retry_after(self) -> str | None:
-        """The header as it came; the last one, if there are several."""
-        return self._value(_RETRY_AFTER)
-
-    @property
-    def encoding(self) -> str | None:
-        """How the body is compressed, as it came."""
-        return self._value(_ENCODING)
-
-    def _begin(self, status_line: bytes = b"") -> None:
-        """Forget the head of an interim response: nothing in it is about the one that follows."""
-        self._between = False
-        self.ended = False  # it is complete
-        self.lines: list[bytes] = []
-        self.omitted = 0  # beyond the limits
-        self._omitted_that_matter: list[bytes] = []
-        self._room = _BYTES_MAX
-        self._resets_content = _RESET_CONTENT.match(status_line) is not None
-
-    def _end(self) -> int | None:
-        """Stop after a 205 that announces no body: it has none (RFC 9110, 15.3.6).
-
-        libcurl would wait until the connection is closed, and a kept one is not.
-        """
-        self.ended = self._between = True
-        self.has_no_body = self._resets_content and not self.has_framing
-        return _STOP if self.has_no_body else None
-
-    def _omit(self, line: bytes) -> None:
-        self.omitted += 1
-        if line[:_NAME_BYTES_MAX].lower().startswith(_MATTER):
-            self._omitted_that_matter.append(line)
+    def is_whole(self) -> bool:
+        """Whether it is a 205 that announces no body: it has none (RFC 9110, 15.3.6)."""
+        is_reset = _RESET_CONTENT.match(self.status_line) is not None
+        return self.ended and is_reset and not self.has_framing
 
     def _value(self, name: bytes) -> str | None:
-        lines = [*self.lines, *self._omitted_that_matter]
-        if name not in b"".join(lines).lower():  # as nearly always
-            return None
-        values = [line[len(name) :] for line in lines if line[: len(name)].lower() == name]
+        values = [line[len(name) :] for line in self.headers if line[: len(name)].lower() == name]
         return values[-1].decode("latin-1").strip() if values else None

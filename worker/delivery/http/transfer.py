@@ -25,6 +25,7 @@ from worker.delivery.http.egress import check_proxied
 from worker.delivery.http.exchange import (
     CallResult,
     ConnectionOptions,
+    FinishedCall,
     HttpCall,
     HttpResponse,
     NoResponse,
@@ -43,7 +44,7 @@ from worker.delivery.http.problems import (
     lacks_close_notify,
     refuses_certificate,
 )
-from worker.delivery.http.response_head import ResponseHead
+from worker.delivery.http.response_head import ResponseHead, has_ended
 
 _FINAL_STATUS_MIN: Final = 200  # lower ones are interim
 _NO_SOCKET: Final[int] = pycurl.SOCKET_BAD
@@ -74,8 +75,8 @@ class Transfer:
         "_connection",
         "_connections",
         "_fresh",
-        "_head",
         "_limits",
+        "_lines",
         "_not_http",
         "_opened",
         "_own_address",
@@ -103,7 +104,7 @@ class Transfer:
         self._proxy: EgressProxy | None = None  # of the present URL
         self._timeout: timedelta | None = None
         self._opened: socket.socket | None = None
-        self._head = ResponseHead()
+        self._lines: list[bytes] = []  # of the response's head
         self.call: HttpCall | None = None
         self.easy: pycurl.Curl = pycurl.Curl()
         self._clear()
@@ -146,23 +147,24 @@ class Transfer:
     def response(self, *, unverified_end: bool = False) -> HttpResponse:
         """Return the partner's whole response, or its beginning if it was too long."""
         status: int = self.easy.getinfo(pycurl.RESPONSE_CODE)
-        head = self._head
+        head = ResponseHead.of(self._lines)
+        retry_after, encoding = head.instructions()
+        headers, omitted = head.kept()
         response = HttpResponse(
             status=status,
             body=bytes(self._response),
-            retry_after=head.retry_after,
+            retry_after=retry_after,
             truncated=self._truncated,
             unverified_end=unverified_end,
-            encoding=head.encoding,
-            headers=head.lines,
-            headers_omitted=head.omitted,
+            encoding=encoding,
+            headers=headers,
+            headers_omitted=omitted,
         )
         return decoded(response, bytes_max=self._limits.response_bytes_max)
 
     def failure(self, code: int, message: str) -> CallResult:
         """Return what an error of libcurl means for the call."""
-        head = self._head
-        if self._truncated or head.has_no_body:
+        if self._truncated:
             return self.response()  # we stopped it ourselves
         if self._not_http is not None:
             return NoResponse(describe_not_http(self._not_http))
@@ -171,6 +173,7 @@ class Transfer:
         if self._refused_in_handshake(message):
             return NotReached(self._describe(code, message))
         status: int = self.easy.getinfo(pycurl.RESPONSE_CODE)
+        head = ResponseHead.of(self._lines)
         is_whole = head.ended and not head.has_framing and status >= _FINAL_STATUS_MIN
         if is_whole and lacks_close_notify(code, message):
             return self.response(unverified_end=True)
@@ -210,24 +213,33 @@ class Transfer:
 
         With TLS 1.3 the request is on its way before that is known.
         """
-        is_first = self._opened is not None and not self._head.ended and not self._head.lines
+        is_first = self._opened is not None and not self._lines
         return is_first and refuses_certificate(message)
 
     @property
-    def took(self) -> timedelta:
-        """How long the transfer took."""
-        return timedelta(microseconds=self.easy.getinfo(pycurl.TOTAL_TIME_T))
+    def is_whole(self) -> bool:
+        """Whether the response came and has no body, although libcurl waits for one.
 
-    @property
-    def remote_address(self) -> str | None:
-        """The address that was connected to; a scope (`%eth0`) is none of the address itself."""
-        address: str = self._peer or self.easy.getinfo(pycurl.PRIMARY_IP)
-        return address.partition("%")[0] or None
+        It would wait until the connection is closed, and a kept one is not.
+        """
+        return has_ended(self._lines) and ResponseHead.of(self._lines).is_whole
 
-    @property
-    def by_proxy(self) -> bool:
-        """Whether the call goes through the proxy; then the remote address is the proxy's."""
-        return self._proxy is not None
+    def finished(self, call: HttpCall, result: CallResult) -> FinishedCall:
+        """Return *call* with its *result*, how long it took, and where it went.
+
+        A scope (`%eth0`) is none of the address itself.
+        """
+        info = self.easy.getinfo
+        address: str = self._peer or info(pycurl.PRIMARY_IP)
+        if "%" in address:
+            address = address.partition("%")[0]
+        return FinishedCall(
+            call.call_id,
+            result,
+            timedelta(microseconds=info(pycurl.TOTAL_TIME_T)),
+            address or None,
+            by_proxy=self._proxy is not None,
+        )
 
     def remember_connection(self) -> None:
         """Remember a new connection for the next call; must precede `remove_handle`."""
@@ -250,7 +262,7 @@ class Transfer:
         self._reached = False  # connected, TLS and the proxy's tunnel included
         self._peer, self._own_address = "", ("", 0)  # the addresses of that connection
         self._any_bytes_sent = False  # libcurl has asked for the body
-        self._head.clear()
+        self._lines.clear()
         self._response: bytes | bytearray = b""
         self._truncated = False
         self._not_http: bytes | None = None  # the beginning of a response that is not HTTP/1
@@ -265,7 +277,7 @@ class Transfer:
             (pycurl.OPENSOCKETFUNCTION, self._open_socket),
             (pycurl.PREREQFUNCTION, self._check_connection),
             (pycurl.READFUNCTION, self._read_body),
-            (pycurl.HEADERFUNCTION, self._head.take),
+            (pycurl.HEADERFUNCTION, self._lines.append),
             (pycurl.WRITEFUNCTION, self._take_part),
         )
 
@@ -330,7 +342,7 @@ class Transfer:
 
     def _take_part(self, part: bytes) -> int | None:
         """Keep *part* of the body, as far as there is room. None: go on."""
-        if not self._head.ended:
+        if not has_ended(self._lines):
             self._not_http = part
             return _STOP
         room = self._limits.response_bytes_max - len(self._response)
