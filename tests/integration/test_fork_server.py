@@ -257,7 +257,7 @@ def test_with_an_option_of_python_it_is_executed(tmp_path):
 def test_if_nothing_can_be_loaded_that_is_said(tmp_path):
     (tmp_path / "celery.py").write_text("raise ImportError('it is broken')")
     server = ForkServer({**os.environ, "PYTHONPATH": str(tmp_path)})
-    start = Start([], {}, mask=0o022, new_session=False, when_told=False)
+    start = Start([], {}, "/", mask=0o022, new_session=False, when_told=False)
     try:
         with pytest.raises(RuntimeError, match="it is broken"):
             server.fork(start, [0, 1, 2])

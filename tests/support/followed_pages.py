@@ -15,6 +15,7 @@ from tests.support.free_port import free_port
 from tests.support.running_slipway import bare_environment
 from tests.support.server_folders import passable_folder
 from tests.support.sources import ROOT
+from tests.support.stand_ins import commands_started_for, stand_in
 from tests.support.terminals import Terminal, Workspace
 from tests.support.wait import eventually
 
@@ -119,7 +120,7 @@ class Newcomer:
 @contextmanager
 def newcomer(*shell: str, has_npm: bool) -> Iterator[Newcomer]:
     """Clone the repository into a fresh folder and install what it needs, as a reader does."""
-    with passable_folder() as home:
+    with passable_folder() as home, commands_started_for(home):
         ports = {port: str(free_port()) for port in LENT}
         checkout(home, ports)
         environment = {**bare_environment(home), "PYTHONPATH": str(ROOT)}
@@ -136,8 +137,9 @@ def checkout(home: Path, ports: dict[str, str]) -> None:
     operators.write_text(with_ports(operators.read_text(), ports))
     programs = home / ".venv/bin"
     programs.mkdir(parents=True)
-    for name, start in (("python", ""), ("slipway", "-c 'from worker.cli import main; main()' ")):
-        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {start}"$@"\n')
+    slipway = f"{stand_in(home)} {sys.executable} -c 'from worker.cli import main; main()'"
+    for name, start in (("python", sys.executable), ("slipway", slipway)):
+        (programs / name).write_text(f'#!/bin/sh\nexec {start} "$@"\n')
         (programs / name).chmod(0o755)
     (home / ".venv/.installed").touch()  # younger than what it is made from
 

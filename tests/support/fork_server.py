@@ -6,7 +6,7 @@ killed and waited for as any other. `Popen` forks what it knows (`_KNOWN`) and e
 
 - outside `forking()`, which pytest's session is: benchmarks measure real starts;
 - where the environment has other differences than `_READ_LATE`, an option of Python's for example;
-- on a terminal, as another user, in another folder, and on systems other than Linux.
+- on a terminal, as another user, and on systems other than Linux.
 
 What stands in /proc (command line, environment, memory) is the fork server's. Tests that look at
 it, or at how a process starts, use `subprocess.Popen`.
@@ -65,6 +65,7 @@ class Start:
 
     words: list[str]
     environment: dict[str, str]
+    folder: str
     mask: int
     new_session: bool
     when_told: bool
@@ -204,16 +205,16 @@ def _taking_in_orphans() -> Iterator[None]:
 
 def _start_of(options: Mapping[str, Any], server: ForkServer) -> Start | None:
     """What to fork; None if it must be executed."""
-    folder = Path.cwd() if options["cwd"] is None else Path(options["cwd"])
-    if folder != ROOT or not _is_plain(options):
+    if not _is_plain(options):
         return None
+    folder = os.fspath(options["cwd"] or Path.cwd())
     environment = dict(os.environ if options["env"] is None else options["env"])
     words, when_told = list(map(os.fspath, options["args"])), False
     match words:
         case ["/bin/sh", "-c", script, line] if script == START_WHEN_TOLD:
-            typed, when_told = _typed("", line, environment), True
+            typed, when_told = _typed("", line, environment, folder), True
         case ["/bin/sh", "-c", script] if match := _LINE_OF_SHELL.fullmatch(script):
-            typed = _typed(match[1], match[2], environment)
+            typed = _typed(match[1], match[2], environment, folder)
         case _:
             typed = words, environment
     if typed is None:
@@ -222,7 +223,8 @@ def _start_of(options: Mapping[str, Any], server: ForkServer) -> Start | None:
     known = _known(words, environment.get("PATH"))
     if known is None or not server.may_fork(environment):
         return None
-    return Start(known, environment, _mask(), options["start_new_session"], when_told)
+    new_session = options["start_new_session"]
+    return Start(known, environment, folder, _mask(), new_session, when_told)
 
 
 def _is_plain(options: Mapping[str, Any]) -> bool:
@@ -243,13 +245,13 @@ def _descriptors(options: Mapping[str, Any]) -> list[int]:
 
 
 def _typed(
-    before: str, command: str, environment: Mapping[str, str]
+    before: str, command: str, environment: Mapping[str, str], folder: str
 ) -> tuple[list[str], dict[str, str]] | None:
     """The words and the environment with which a shell executes *command*, after *before*."""
     answer = subprocess.run(
         ["/bin/sh", "-c", f"{before}set -- {command}\n{_ASK_SHELL}"],
         env=environment,
-        cwd=ROOT,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
@@ -272,7 +274,10 @@ def _known(words: Sequence[str], path: str | None) -> list[str] | None:
 
 
 def _read_early(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not _READ_LATE.fullmatch(name)}
+    early = {n: value for n, value in environment.items() if not _READ_LATE.fullmatch(n)}
+    if early.get("PYTHONPATH") == str(ROOT):
+        del early["PYTHONPATH"]  # where the modules come from in any case
+    return early
 
 
 def _mask() -> int:

@@ -123,6 +123,7 @@ def _take_over(start: Start, descriptors: list[int]) -> None:
     if start.new_session:
         os.setsid()
     os.umask(start.mask)
+    os.chdir(start.folder)
     os.environ.clear()
     os.environ.update(start.environment)
     tempfile.tempdir = None
@@ -160,7 +161,7 @@ def _program(words: list[str]) -> str | CodeType:
     sys.orig_argv = words
     if kind == "-m":
         sys.argv = [kind, *rest[1:]]
-        sys.path[0] = str(ROOT)
+        sys.path[0] = str(Path.cwd())
         return f"import runpy; runpy._run_module_as_main({rest[0]!r})"
     sys.argv = [kind, *rest[1:]] if kind == "-c" else [kind, *rest]
     if kind == "-c":
