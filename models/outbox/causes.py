@@ -102,7 +102,7 @@ _PATTERNS: Final = tuple(
             rf"{_TLS}\b.*non-properly terminated",
         ),
         (Cause.CERTIFICATE, rf"({_TLS}|server|peer)\b.*certificate"),
-        (Cause.TLS, _TLS),
+        (Cause.TLS, r"the partner breaks off the handshake of TLS", _TLS),
         (
             Cause.UNREADABLE,
             *(r"the response is not HTTP", r".*\b(header|headers|chunk|content-length)\b"),

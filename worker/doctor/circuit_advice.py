@@ -38,7 +38,8 @@ ADVICE: Final[Mapping[Cause, str]] = {
     Cause.TOKEN: "its token endpoint gives no token, as the reason says: slipway operators ping"
     " {code} tries it again; correct client, secret or address, for which the partner gives new"
     " ones: slipway operators access {code}",
-    Cause.TLS: "TLS 1.2 or later cannot be negotiated: ask the partner; or the port has no TLS:"
+    Cause.TLS: "TLS 1.2 or later cannot be negotiated: ask the partner; or it wants a client"
+    " certificate, or another one: slipway operators access {code}; or the port has no TLS:"
     " slipway operators set {code} --url URL",
     Cause.TIMEOUT: "the partner takes longer than its timeout (SLIPWAY_PARTNER_TIMEOUT, or its"
     " own); ask there; or send less at once: slipway operators set {code} --in-flight 8; or wait"

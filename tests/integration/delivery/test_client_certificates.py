@@ -1,6 +1,8 @@
 """Partners behind their own authority and a client certificate: nginx and stunnel ask for it."""
 
+import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from models.outbox.causes import Cause, cause_of
 from tests.support.authority import DAY, Authority, Issued
 from tests.support.certificates import identity
 from tests.support.http_clients import LONG, open_client
-from tests.support.raw_server import OK, RawServer, raw_server, say
+from tests.support.raw_server import OK, Line, RawServer, raw_server, say
 from tests.support.server_folders import passable_folder
 from tests.support.tls_front_ends import nginx_for, stunnel_for
 from worker.delivery.front_ends import certificate_problem
@@ -170,6 +172,43 @@ def test_a_handshake_that_stunnel_refuses_names_the_certificate(client, partners
     assert (REFUSED[which][1] in problem) or "asks for a client certificate" in problem
     assert cause_of(problem) is Cause.CLIENT_CERTIFICATE
     assert partners.behind.requests == []
+
+
+@pytest.mark.parametrize(
+    ("which", "problem", "cause"),
+    [
+        ("none", "it asks for a client certificate (slipway operators access CODE), or", Cause.TLS),
+        ("expired", "refuses our client certificate: it has expired", Cause.CLIENT_CERTIFICATE),
+        ("another's", "the partner does not know the authority", Cause.CLIENT_CERTIFICATE),
+    ],
+)
+def test_a_handshake_of_tls_1_2_that_is_refused_names_the_certificate(
+    client, partners, tmp_path, which, problem, cause
+):
+    """There it says less than in TLS 1.3, but comes before the request."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*partners.authority.issue("partner").write(tmp_path, "server"))
+    context.load_verify_locations(cadata=partners.authority.pem.decode())
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with raw_server(lambda line: shake_hands(line, context)) as server:
+        url = server.url.replace("http:", "https:")
+        result = call(client, url, partners.options(partners.refused[which]))
+
+    assert isinstance(result, NotReached)
+    assert problem in result.problem
+    assert cause_of(result.problem) is cause
+
+
+def shake_hands(line: Line, context: ssl.SSLContext) -> None:
+    """Answer until the client is refused; what it sent is read, so no reset overtakes the alert."""
+    received, answer = ssl.MemoryBIO(), ssl.MemoryBIO()
+    spoken = context.wrap_bio(received, answer, server_side=True)
+    while part := line.connection.recv(65_536):
+        received.write(part)
+        with suppress(ssl.SSLError):
+            spoken.do_handshake()
+        line.send(answer.read())
 
 
 def test_stunnel_lets_the_right_certificate_through(client, partners):

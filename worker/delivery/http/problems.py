@@ -41,6 +41,11 @@ _ALERTS: Final[Mapping[str, str]] = {
     "access denied": "it has no access",
     "decrypt error": "its key does not fit",
 }
+# With TLS 1.2 this is all that many servers say to a client without a certificate. An alert there
+# that ours has expired is reported by libcurl as a failed verification, without OpenSSL's number.
+_HANDSHAKE_FAILURE: Final = "handshake failure"
+_EXPIRED_ALERT: Final = "SSL certificate verification failed"
+_NOT_VERIFIED: Final = frozenset({0, 1})  # X509_V_OK; libcurl's own, before it knows
 _ALERT: Final = re.compile(rf"alert ({'|'.join(_ALERTS)})\b")
 _OUR_KEY: Final = "private key"  # libcurl reports it under several numbers
 _NOT_YET_VALID, _EXPIRED = 9, 10  # OpenSSL's numbers (X509_V_ERR_…)
@@ -96,9 +101,9 @@ def describe_tls(code: int, message: str, *, verified: int, trust: Trust) -> str
 
     *verified*: OpenSSL's number for what is wrong with the partner's certificate.
     """
-    alert = _ALERT.search(message)
+    alert = _alert_in(message, verified, trust)
     if alert is not None:
-        return _describe_alert(alert[1], trust)
+        return _describe_alert(alert, trust)
     detail = message[:_DETAIL_CHARS_MAX]
     if trust.own_certificate and _OUR_KEY in message:
         code = pycurl.E_SSL_CERTPROBLEM
@@ -170,7 +175,18 @@ def lacks_close_notify(code: int, message: str) -> bool:
     return code == pycurl.E_RECV_ERROR and any(text in message for text in _NO_CLOSE_NOTIFY)
 
 
+def _alert_in(message: str, verified: int, trust: Trust) -> str | None:
+    alert = _ALERT.search(message)
+    if alert is not None:
+        return alert[1]
+    if trust.own_certificate and verified in _NOT_VERIFIED and _EXPIRED_ALERT in message:
+        return "certificate expired"
+    return _HANDSHAKE_FAILURE if f"alert {_HANDSHAKE_FAILURE}" in message else None
+
+
 def _describe_alert(alert: str, trust: Trust) -> str:
+    if alert == _HANDSHAKE_FAILURE:
+        return _describe_handshake_failure(trust)
     if not trust.own_certificate:
         return (
             f"the partner asks for a client certificate; give the operator one:"
@@ -179,6 +195,15 @@ def _describe_alert(alert: str, trust: Trust) -> str:
     return (
         f"the partner refuses our client certificate: {_ALERTS[alert]}; agree with the partner on"
         f" one and give it to the operator: {HOW_TO_CHANGE_ACCESS} (TLS alert: {alert})"
+    )
+
+
+def _describe_handshake_failure(trust: Trust) -> str:
+    reason = "refuses our" if trust.own_certificate else "asks for a"
+    return (
+        f"the partner breaks off the handshake of TLS: it {reason} client certificate"
+        f" ({HOW_TO_CHANGE_ACCESS}), or no version and cipher of TLS is common to both; ask the"
+        f" partner which (TLS alert: {_HANDSHAKE_FAILURE})"
     )
 
 
