@@ -55,7 +55,7 @@ def test_a_task_sent_by_any_celery_application_is_the_event(
 
     (event,) = records.events()
     assert (event.event_id, event.action, event.sequence) == ("win-1", "ticket_win", 1)
-    assert event.data == facts(net_payout=500)
+    assert records.data(event.event_id) == facts(net_payout=500)
     assert event.occurred_at == at
     assert records.standing() == "resulted/won"
 

@@ -138,21 +138,28 @@ class Trouble:
     begin: Transaction
     error: Exception
     refuse: Callable[[], bool] = lambda: False
+    at_begin: bool = False  # no statement of it is run; otherwise its commit is lost
     refused: int = 0
     open: int = 0
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Open a transaction, unless the test wants it to fail: then its commit is lost."""
+        """Open a transaction, unless the test wants it to fail."""
         with self.begin() as connection:
             self.open += 1
             try:
+                if self.at_begin:
+                    self._refuse()
                 yield connection
-                if self.refuse():
-                    self.refused += 1
-                    raise self.error
+                if not self.at_begin:
+                    self._refuse()
             finally:
                 self.open -= 1
+
+    def _refuse(self) -> None:
+        if self.refuse():
+            self.refused += 1
+            raise self.error
 
 
 def lost_connection() -> OperationalError:

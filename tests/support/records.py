@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, text
 
+from models.events.kept_once import whole_data
 from models.outbox.attempts import ATTEMPTS
 from tests.support.harness import OPERATOR
 
@@ -89,6 +90,17 @@ class Records:
         rows = self.events(ticket_id, operator=operator)
         (row,) = [row for row in rows if row.event_id == event_id]
         return row
+
+    def data(self, event_id: str, ticket_id: str = "T", *, operator: str = OPERATOR) -> Any:  # noqa: ANN401 - JSON
+        """What one event of a ticket says, with what its row leaves out."""
+        event = self.event(event_id, ticket_id, operator=operator)
+        return whole_data(
+            event.data,
+            event.left_out,
+            operator=operator,
+            ticket_id=ticket_id,
+            details=self.ticket(ticket_id, operator=operator).details,
+        )
 
     def notices(self, ticket_id: str = "T", *, operator: str = OPERATOR) -> Sequence[Row[Any]]:
         """The notices of a ticket, in their order."""

@@ -56,7 +56,7 @@ def test_a_result_that_could_not_be_recorded_is_kept_and_recorded_later(
 
 
 def test_while_the_database_is_unavailable_it_waits_and_then_continues(delivery, partner, acme):
-    trouble = Trouble(delivery.engine.begin, lost_connection())
+    trouble = Trouble(delivery.engine.begin, lost_connection(), at_begin=True)
     trouble.refuse = lambda: trouble.refused < 2
     delivery.publish(acme, ("ticket_win", "t"))
 
