@@ -62,9 +62,7 @@ ENDS = {
 }
 COMMANDS = {
     "help": "",
-    "version": "--version",
     "wrong": "publishd",
-    "list": "operators list --json",
     "migrate": "migrate",
     "refused": "operators show nobody",
     "doctor": "doctor --json",
