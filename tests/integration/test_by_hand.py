@@ -68,8 +68,8 @@ def test_it_is_an_ordinary_event_with_the_persons_name_in_it(won, records):
         "ticket_rollback of ticket T of acme was applied; the ticket went from resulted/won to"
         " open; ticket_rollback is sent to the partner"
     )
-    said = {"operator": "acme", "ticket_id": "T", "published_by": "anna"}
-    assert records.data(event.event_id) == said
+    content = {"operator": "acme", "ticket_id": "T", "published_by": "anna"}
+    assert records.data(event.event_id) == content
     assert records.ticket().close_due_at is None
     assert won.deliver() == [("T", "ticket_rollback")]
     (kept,) = TriageActions(won, records).kept()
