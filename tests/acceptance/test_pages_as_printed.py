@@ -12,6 +12,7 @@ from tests.support.sources import ROOT
 
 README, TRY, PUBLISH = "README.md", "producers/TRY.md", "producers/PUBLISH.md"
 PARTNERS = "deploy/PARTNERS.md"
+OPERATORS = "producers/examples/operators.yaml"  # of README and *Try it*
 EXAMPLES = 8  # ways to publish on that page, each with a ticket of its own
 WON = "SELECT count(*) FROM ticket WHERE ticket_id ~ '^T[0-9]' AND result = 'won'"
 OLD_SHELL = ("/bin/sh", "-e")
@@ -40,32 +41,31 @@ def clients() -> None:
 
 
 def test_publish_can_be_followed_alone(has_npm):
-    with newcomer(*NEW_SHELL, has_npm=has_npm) as person:
+    with newcomer(*OLD_SHELL, has_npm=has_npm) as person:
         person.follow(PUBLISH)
 
 
-def test_the_page_for_partners_needs_a_running_slipway_and_nothing_else(has_npm):
-    with newcomer(*NEW_SHELL, has_npm=has_npm) as person, person.slipway():
+def test_readme_can_be_followed_alone_and_its_slipway_is_all_the_page_for_partners_needs(has_npm):
+    """Of the operator that README adds the page for partners says nothing."""
+    with newcomer(*OLD_SHELL, has_npm=has_npm) as person, person.following(README):
         person.follow(PARTNERS)
 
-
-def test_try_it_can_be_followed_alone_and_again(has_npm):
-    with newcomer(*NEW_SHELL, has_npm=has_npm) as person:
-        person.follow(TRY)
-        person.follow(TRY)
+    assert "acme" in blocks_of(README)[1][1] + (ROOT / OPERATORS).read_text()
+    assert not [block for _, block in blocks_of(PARTNERS) if "acme" in block]
 
 
 @pytest.mark.timeout(1200)
-def test_all_pages_can_be_followed_one_after_the_other(has_npm):
-    """In one folder, README alone at first; each starts Slipway with the data of the one before.
+def test_try_it_can_be_followed_alone_and_again_and_the_other_pages_after_it(has_npm):
+    """In one folder: in an old shell, and with the data of that time in a new one.
 
-    The page for partners finds the Slipway of the page before it.
+    Then its Slipway and its partner go on, and the other pages are followed beside them.
     """
     with newcomer(*OLD_SHELL, has_npm=has_npm) as person:
-        for page in (README, TRY):
-            person.follow(page)
-        with person.following(PUBLISH):
-            person.follow(PARTNERS)
+        person.follow(TRY)
+        person.harness.shell = NEW_SHELL
+        with person.following(TRY):
+            for page in (PUBLISH, PARTNERS):
+                person.follow(page)
             rejected = json.loads(person.ask(".venv/bin/slipway events rejected list --json"))
             (won,) = ask(person.database_url(), WON)
 

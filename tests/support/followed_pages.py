@@ -47,14 +47,7 @@ class Newcomer:
     ports: dict[str, str]
     has_npm: bool
     seen_from: int = 0  # where on the screen the output of the last block begins
-
-    @contextmanager
-    def slipway(self) -> Iterator[None]:
-        """Slipway at work, for a page that begins with one."""
-        self.seen_from = len(self.harness.screen)
-        with self.harness.occupied(START):
-            eventually(partial(self._shows, READY["up"]), within=START_MAX)
-            yield
+    has_slipway: bool = False  # at work in another terminal
 
     def follow(self, page: str) -> None:
         """Type each block, check each output, and end what keeps running with Ctrl-C."""
@@ -63,23 +56,36 @@ class Newcomer:
 
     @contextmanager
     def following(self, page: str) -> Iterator[None]:
-        """The same, but what the page has started keeps running until the block ends."""
+        """The same, but what the page has started keeps running until the block ends.
+
+        A page that is followed in the block finds a Slipway, and starts no other.
+        """
         with ExitStack() as terminals:
             main: Terminal | None = None
             for kind, block in blocks_of(page):
                 text = self._here(block)
                 stays = STAYS.search(text) if kind == "sh" else None
+                if stays and stays[1] == "up" and self.has_slipway:
+                    continue
                 if kind == "sh":
                     self.seen_from = len(self.harness.screen)
                 if kind == "text":
                     eventually(partial(self._shows, text))
                 elif stays:
-                    terminals.enter_context(self.harness.occupied(text))
-                    eventually(partial(self._shows, READY[stays[1]]), within=START_MAX)
+                    terminals.enter_context(self._staying(text, stays[1]))
                 elif self.has_npm or INSTALL not in text:
                     main = main or terminals.enter_context(self.harness.terminal())
                     main.type(text)
             yield
+
+    @contextmanager
+    def _staying(self, block: str, program: str) -> Iterator[None]:
+        """*block* at work in a terminal of its own, and ready."""
+        with self.harness.occupied(block):
+            eventually(partial(self._shows, READY[program]), within=START_MAX)
+            self.has_slipway |= program == "up"
+            yield
+        self.has_slipway &= program != "up"
 
     def ask(self, line: str) -> str:
         """What another command prints, while Slipway runs."""
