@@ -10,7 +10,8 @@ UV ?= $(shell command -v uv 2>/dev/null)
 INSTALLED := $(VENV)/.installed
 
 # A module stays in one process: its tests share what takes long to start. The longest go first.
-PROCESSES ?= 2
+# Of two cores two processes would leave a third idle: tests wait for processes, servers and partners.
+PROCESSES ?= 3
 IN_PARALLEL = -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 # The tests start hundreds of processes; compiling everything again takes each a quarter of a second.
 unexport PYTHONDONTWRITEBYTECODE
