@@ -161,7 +161,7 @@ class Attempt:
 
     @property
     def wallet_reported(self) -> bool:
-        """Whether a wallet said in its body what became of the call, whatever the HTTP status."""
+        """Whether the wallet's body says what became of the call, with any HTTP status."""
         return "code" in (self.remarks or {})
 
 

@@ -42,7 +42,7 @@ def shown(engine: Engine, ticket: str = "T") -> dict[str, object]:
 
 @pytest.fixture
 def upgraded(engine: Engine) -> Engine:
-    """A database that an earlier release made, and whose upgrade nobody has finalized."""
+    """A database of an earlier release whose upgrade has not been finalized."""
     with engine.begin() as connection:
         connection.execute(NOT_FINALIZED)
     return engine

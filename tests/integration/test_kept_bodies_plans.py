@@ -52,16 +52,14 @@ def crowd(shared_engine: Engine) -> str:
     with shared_engine.begin() as connection:
         for statement in (UNCHECKED, ADD_OPERATORS, TICKETS, NOTICES, ATTEMPTS):
             connection.execute(statement, {"now": NOW} if ":now" in str(statement) else {})
-    shared_engine.dispose()  # nobody may be connected to what is copied
-    return databases.name_of(databases.address_of(shared_engine))
+    return databases.template_of(shared_engine)
 
 
 @pytest.fixture
 def database(servers: Servers, crowd: str, database_names: Iterator[str]) -> Iterator[str]:
     """A copy of it, for each test."""
-    name = next(database_names)
-    yield databases.create(servers.database_url, name, template=crowd)
-    databases.drop(servers.database_url, name)
+    with databases.copied(servers.database_url, next(database_names), template=crowd) as copy:
+        yield copy
 
 
 @pytest.fixture(params=["never analysed", "analysed"])

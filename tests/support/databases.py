@@ -98,6 +98,19 @@ def create(server_url: str, database: str, *, template: str = "template1") -> st
     return address(server_url, database)
 
 
+@contextmanager
+def copied(server_url: str, database: str, *, template: str) -> Iterator[str]:
+    """Lend the address of a copy of *template*, and drop it at the end."""
+    yield create(server_url, database, template=template)
+    drop(server_url, database)
+
+
+def template_of(engine: Engine) -> str:
+    """Return the name of its database, disconnected: PostgreSQL copies none that is in use."""
+    engine.dispose()
+    return name_of(address_of(engine))
+
+
 def create_latin(server_url: str, database: str) -> str:
     """Create *database* with the encoding LATIN1 and return its address."""
     statement = sql.SQL(

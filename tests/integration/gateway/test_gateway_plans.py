@@ -86,8 +86,7 @@ def crowd(shared_engine: Engine) -> str:
     with shared_engine.begin() as connection:
         for statement in (UNCHECKED, MANY, MANY_EVENTS, MANY_RAW, text("ANALYZE")):
             connection.execute(statement)
-    shared_engine.dispose()  # nobody may be connected to what is copied
-    return databases.name_of(databases.address_of(shared_engine))
+    return databases.template_of(shared_engine)
 
 
 @pytest.fixture
