@@ -22,7 +22,8 @@ class Running:
     """One process of the Procfile; *number* tells several of a kind apart.
 
     *celery*: the module that is run in the place of Celery's own. *start*: `subprocess.Popen` for a
-    test that looks at the start itself (see `tests.support.fork_server`).
+    test that looks at the start itself (see `tests.support.fork_server`), and for a *root* that is
+    the checkout of another release, whose line and code it runs.
     """
 
     def __init__(
@@ -34,17 +35,18 @@ class Running:
         number: int = 1,
         celery: str = CELERY,
         start: "type[subprocess.Popen[bytes]]" = Popen,
+        root: Path = ROOT,
     ) -> None:
         self.name = name
         self.node = name if number == 1 else f"{name}-{number}"
-        command = command_of(name).replace(f"-n {name}@", f"-n {self.node}@")
+        command = command_of(name, root).replace(f"-n {name}@", f"-n {self.node}@")
         command = command.replace(f"-m {CELERY} ", f"-m {celery} ", 1)
         self._log = folder / f"{self.node}.log"
         programs = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
         with self._log.open("wb") as output:
             self._process = start(
                 ["/bin/sh", "-c", f"exec {command}"],
-                cwd=ROOT,
+                cwd=root,
                 env={**env, "PATH": programs},
                 stdout=output,
                 stderr=output,
@@ -107,9 +109,10 @@ def _connections_to(port: int) -> Iterator[str]:
             yield f"socket:[{inode}]"
 
 
-def command_of(name: str) -> str:
-    """The command of a process, `release` included."""
+def command_of(name: str, root: Path = ROOT) -> str:
+    """The command of a process, `release` included, as the Procfile of *root* has it."""
+    procfile = PROCFILE if root == ROOT else read_procfile(root / "Procfile")
     if name == "release":
-        assert PROCFILE.release is not None, "ours has one"
-        return PROCFILE.release.command
-    return LINES[name]
+        assert procfile.release is not None, "ours has one"
+        return procfile.release.command
+    return {line.name: line.command for line in procfile.processes}[name]
