@@ -170,6 +170,7 @@ RESULT_OF = {
 }
 RESULTS = frozenset(RESULT_OF)
 SENT_ONCE = frozenset({Action.CREATE, Action.RESERVE})  # rule 10
+PROTOCOLS = ("pam", "seamless")  # of operators
 PARTNER_ENDED = "partner_ended"  # why the end of a partnership skips a notice (rule 24)
 NOT_WANTED = "the partner does not want it"  # the reason of a notice that is not sent (rule 27)
 # A rollback is sent if its result was; money hangs on the others.

@@ -3,18 +3,22 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final
 from unicodedata import normalize
 
-from sqlalchemy import ColumnElement, Connection, text, true
-from sqlalchemy.orm import QueryableAttribute, defer
-from sqlmodel import Session, col, select
-from sqlmodel.sql.expression import SelectOfScalar
+from sqlalchemy import Connection, Row, TextClause
 
 from models.events.kept_once import whole_data
 from models.events.stored import stored_object
+from models.history.statements import (
+    ATTEMPTS_OF_NOTICES,
+    EVENTS,
+    INTERVENTIONS,
+    NOTICES,
+    REFUSED,
+    TICKETS,
+)
 from models.history.values import (
-    ANSWER_CHARACTERS_MAX,
     AttemptFact,
     BodiesRemoved,
     CausedNotice,
@@ -27,39 +31,12 @@ from models.history.values import (
     TicketFact,
     TicketHistory,
 )
-from models.outbox.attempts import ATTEMPTS
 from models.outbox.repeats import SENT_AGAIN
-from models.tables import (
-    Circuit,
-    Intervention,
-    Notice,
-    Operator,
-    RejectedInput,
-    SweepRound,
-    Ticket,
-    TicketEvent,
-)
 from models.tracing.traceparent import trace_id_of
 from models.vocabulary import Action, NoticeEnd, Outcome, Result, Status
 
-T = TypeVar("T")
 TICKETS_MAX: Final = 50  # operators that use the same ticket id
 FACTS_MAX: Final = 500  # of each kind and ticket; the newest
-# Columns that may be large and that no history shows are not read.
-WITHOUT_CONTENTS: Final = tuple(
-    defer(cast("QueryableAttribute[object]", column), raiseload=True)
-    for column in (Notice.body, Notice.answer, Notice.remarks)
-)
-_WITHOUT_RAW: Final = defer(cast("QueryableAttribute[bytes]", RejectedInput.raw), raiseload=True)
-# Answers are cut by the database: hundreds of them, of 16,000 characters each, are not read.
-NEWEST_ATTEMPTS: Final = text(f"""
-    SELECT a.notice, a.claim, a.verdict, a.took_ms, a.http_status, a.problem,
-           left(a.answer, {ANSWER_CHARACTERS_MAX}) AS answer, a.recorded_at, a.remarks, a.sent_at,
-           a.remote_address
-      FROM {ATTEMPTS} a
-     WHERE a.notice = ANY(:notices)
-       AND (CAST(:before AS timestamptz) IS NULL OR a.recorded_at < :before)
-     ORDER BY a.recorded_at DESC, a.claim DESC LIMIT :limit""")  # noqa: S608 - constants
 
 
 def load_histories(
@@ -73,81 +50,45 @@ def load_histories(
 
     Of each kind of fact it holds the newest `FACTS_MAX`, of those *before* a time if one is given.
     """
-    statement = (
-        select(Ticket, Operator, Circuit)
-        .join(Operator, col(Operator.id) == Ticket.operator)
-        .outerjoin(Circuit, col(Circuit.operator) == Operator.id)
-        .where(Ticket.ticket_id == normalize("NFC", ticket_id))  # as all ids are stored
-        .order_by(Operator.code)
-        .limit(TICKETS_MAX)
-    )
-    if operator is not None:
-        statement = statement.where(Operator.code == operator)
-    with Session(connection) as session:
-        sweep = session.exec(select(SweepRound)).one_or_none()
-        return [
-            _history(
-                session, ticket, operator, _ticket_fact(ticket, operator, circuit, sweep), before
-            )
-            for ticket, operator, circuit in session.exec(statement).all()
-        ]
+    parameters = {
+        "ticket_id": normalize("NFC", ticket_id),  # as all ids are stored
+        "operator": operator,
+        "limit": TICKETS_MAX,
+    }
+    tickets = connection.execute(TICKETS, parameters).all()
+    return [_history(connection, ticket, before) for ticket in tickets]
 
 
 def load_attempts(
-    session: Session,
-    notices: Sequence[int | None],
+    connection: Connection,
+    notices: Sequence[int],
     *,
     before: datetime | None = None,
     limit: int = FACTS_MAX,
-) -> defaultdict[int | None, list[AttemptFact]]:
+) -> defaultdict[int, list[AttemptFact]]:
     """Return the newest attempts of the notices with these ids, the oldest of them first."""
     parameters = {"notices": list(notices), "before": before, "limit": limit}
-    rows = session.connection().execute(NEWEST_ATTEMPTS, parameters).all()
-    made: defaultdict[int | None, list[AttemptFact]] = defaultdict(list)
+    rows = connection.execute(ATTEMPTS_OF_NOTICES, parameters).all()
+    made: defaultdict[int, list[AttemptFact]] = defaultdict(list)
     for row in reversed(rows):
         made[row.notice].append(AttemptFact.of(row))
     return made
 
 
-def _history(
-    session: Session,
-    ticket: Ticket,
-    operator: Operator,
-    fact: TicketFact,
-    before: datetime | None,
-) -> TicketHistory:
-    events = _newest(
-        session,
-        select(TicketEvent)
-        .where(TicketEvent.ticket == ticket.id, _is_before(TicketEvent.received_at, before))
-        .order_by(col(TicketEvent.arrival).desc()),
-    )
-    notices = _newest(
-        session,
-        select(Notice)
-        .options(*WITHOUT_CONTENTS)
-        .where(Notice.ticket == ticket.id, _is_before(Notice.created_at, before))
-        .order_by(col(Notice.number).desc()),
-    )
-    attempts = load_attempts(session, [notice.id for notice in notices], before=before)
-    interventions = _newest(
-        session,
-        select(Intervention)
-        .where(Intervention.ticket == ticket.id, _is_before(Intervention.at, before))
-        .order_by(col(Intervention.id).desc()),
-    )
-    refused = _newest(
-        session,
-        select(RejectedInput)
-        .options(_WITHOUT_RAW)
-        .where(RejectedInput.ticket_id == ticket.ticket_id)
-        .where(RejectedInput.operator == operator.code)
-        .where(_is_before(RejectedInput.rejected_at, before))
-        .order_by(col(RejectedInput.id).desc()),
-    )
+def _history(connection: Connection, ticket: Row[Any], before: datetime | None) -> TicketHistory:
+    def newest(statement: TextClause, **of: object) -> list[Row[Any]]:
+        """Return the first `FACTS_MAX` rows in reverse, so the oldest of them first."""
+        parameters = {**of, "before": before, "limit": FACTS_MAX}
+        return list(reversed(connection.execute(statement, parameters).all()))
+
+    events = newest(EVENTS, ticket=ticket.id)
+    notices = newest(NOTICES, ticket=ticket.id)
+    attempts = load_attempts(connection, [notice.id for notice in notices], before=before)
+    interventions = newest(INTERVENTIONS, ticket=ticket.id)
+    refused = newest(REFUSED, ticket_id=ticket.ticket_id, operator=ticket.operator)
     return TicketHistory(
-        ticket=fact,
-        events=_event_facts(events, notices, ticket, operator.code),
+        ticket=_ticket_fact(ticket),
+        events=_event_facts(events, notices, ticket),
         notices=_notice_facts(notices, attempts, interventions),
         interventions=tuple(map(_intervention_fact, interventions)),
         refused=tuple(map(_refused_fact, refused)),
@@ -159,20 +100,9 @@ def _history(
     )
 
 
-def _is_before(column: object, before: datetime | None) -> ColumnElement[bool]:
-    return true() if before is None else cast("ColumnElement[datetime]", column) < before
-
-
-def _newest(session: Session, newest_first: SelectOfScalar[T]) -> list[T]:
-    """Return the first `FACTS_MAX` rows of a statement in reverse, so the oldest of them first."""
-    return list(reversed(session.exec(newest_first.limit(FACTS_MAX)).all()))
-
-
-def _ticket_fact(
-    ticket: Ticket, operator: Operator, circuit: Circuit | None, sweep: SweepRound | None
-) -> TicketFact:
+def _ticket_fact(ticket: Row[Any]) -> TicketFact:
     return TicketFact(
-        operator=operator.code,
+        operator=ticket.operator,
         ticket_id=ticket.ticket_id,
         status=Status(ticket.status),
         result=Result(ticket.result),
@@ -188,43 +118,42 @@ def _ticket_fact(
             ticket.bodies_removed_at, ticket.closed_at or ticket.cancelled_at
         ),
         cancelled_by=ticket.cancelled_by,
-        created_at=_stored(ticket.created_at),
-        changed_at=max(filter(None, (_stored(ticket.changed_at), ticket.closed_at))),
-        close_delay=operator.close_delay,
-        operator_disabled_at=operator.disabled_at,
-        operator_ended_at=operator.ended_at,
-        circuit=_open_circuit(circuit),
-        sweep=None if sweep is None else SweepFact(sweep.ended_at, sweep.horizon),
+        created_at=ticket.created_at,
+        changed_at=max(filter(None, (ticket.changed_at, ticket.closed_at))),
+        close_delay=ticket.close_delay,
+        operator_disabled_at=ticket.operator_disabled_at,
+        operator_ended_at=ticket.operator_ended_at,
+        circuit=_open_circuit(ticket),
+        sweep=None if ticket.swept_at is None else SweepFact(ticket.swept_at, ticket.watermark),
         details=stored_object(ticket.details),
         amounts={} if ticket.amounts is None else stored_object(ticket.amounts),
     )
 
 
-def _open_circuit(circuit: Circuit | None) -> OpenCircuit | None:
-    if circuit is None or circuit.opened_at is None or circuit.closed_at is not None:
+def _open_circuit(ticket: Row[Any]) -> OpenCircuit | None:
+    if ticket.opened_at is None:
         return None
-    return OpenCircuit(circuit.opened_at, circuit.reason, circuit.probe_at)
+    return OpenCircuit(ticket.opened_at, ticket.circuit_reason, ticket.probe_at)
 
 
 def _event_facts(
-    events: Sequence[TicketEvent], notices: Sequence[Notice], ticket: Ticket, operator: str
+    events: Sequence[Row[Any]], notices: Sequence[Row[Any]], ticket: Row[Any]
 ) -> tuple[EventFact, ...]:
     """Return the events in order of arrival, each with the notices that it caused."""
     caused: defaultdict[str | None, list[CausedNotice]] = defaultdict(list)
     for notice in notices:
         caused[notice.event_id].append(CausedNotice.of(notice))
     return tuple(
-        _event_fact(event, whole(event, ticket, operator), caused[event.event_id])
-        for event in events
+        _event_fact(event, whole(event, ticket), caused[event.event_id]) for event in events
     )
 
 
-def whole(event: TicketEvent, ticket: Ticket, operator: str) -> dict[str, Any]:
+def whole(event: Row[Any], ticket: Row[Any]) -> dict[str, Any]:
     """Return the data of *event* of *ticket*, with what its row leaves out."""
     data = whole_data(
         event.data,
         event.left_out,
-        operator=operator,
+        operator=ticket.operator,
         ticket_id=ticket.ticket_id,
         details=ticket.details,
     )
@@ -232,7 +161,7 @@ def whole(event: TicketEvent, ticket: Ticket, operator: str) -> dict[str, Any]:
 
 
 def _event_fact(
-    event: TicketEvent, data: Mapping[str, Any], caused: Sequence[CausedNotice]
+    event: Row[Any], data: Mapping[str, Any], caused: Sequence[CausedNotice]
 ) -> EventFact:
     return EventFact(
         event_id=event.event_id,
@@ -258,9 +187,9 @@ def _event_fact(
 
 
 def _notice_facts(
-    notices: Sequence[Notice],
-    attempts: Mapping[int | None, Sequence[AttemptFact]],
-    interventions: Sequence[Intervention],
+    notices: Sequence[Row[Any]],
+    attempts: Mapping[int, Sequence[AttemptFact]],
+    interventions: Sequence[Row[Any]],
 ) -> tuple[NoticeFact, ...]:
     """Return the notices in the ticket's order, each with its attempts and what it repeats."""
     originals = {
@@ -278,7 +207,7 @@ def _notice_facts(
     )
 
 
-def _asked_for(interventions: Sequence[Intervention]) -> dict[int, str]:
+def _asked_for(interventions: Sequence[Row[Any]]) -> dict[int, str]:
     """Return the numbers of the notices that people had sent again, each with who did."""
     asked_for: dict[int, str] = {}
     for intervention in interventions:
@@ -290,14 +219,14 @@ def _asked_for(interventions: Sequence[Intervention]) -> dict[int, str]:
 
 
 def _notice_fact(
-    notice: Notice,
+    notice: Row[Any],
     attempts: Sequence[AttemptFact],
     *,
     original: int | None,
     asked_for_by: str | None,
 ) -> NoticeFact:
     return NoticeFact(
-        id=_stored(notice.id),
+        id=notice.id,
         number=notice.number,
         action=Action(notice.action),
         generation=notice.generation,
@@ -320,9 +249,9 @@ def _notice_fact(
     )
 
 
-def _intervention_fact(intervention: Intervention) -> InterventionFact:
+def _intervention_fact(intervention: Row[Any]) -> InterventionFact:
     return InterventionFact(
-        at=_stored(intervention.at),
+        at=intervention.at,
         who=intervention.who,
         why=intervention.why,
         did=intervention.did,
@@ -330,19 +259,13 @@ def _intervention_fact(intervention: Intervention) -> InterventionFact:
     )
 
 
-def _refused_fact(rejected: RejectedInput) -> RefusedFact:
+def _refused_fact(rejected: Row[Any]) -> RefusedFact:
     return RefusedFact(
         entry_id=rejected.entry_id,
         event_id=rejected.event_id,
         reason=rejected.reason,
         message=rejected.message,
         received_at=rejected.received_at,
-        rejected_at=_stored(rejected.rejected_at),
+        rejected_at=rejected.rejected_at,
         dropped_at=rejected.dropped_at,
     )
-
-
-def _stored(value: T | None) -> T:
-    """Return a column that PostgreSQL fills in when the row is written."""
-    assert value is not None, "a stored row has it"
-    return value

@@ -9,7 +9,6 @@ from sqlalchemy import Row
 
 from models.events.stored import stored_object
 from models.platform.durations import format_duration
-from models.tables import Notice
 from models.vocabulary import Action, NoticeEnd, Outcome, Result, Status
 
 _HOUR: Final = timedelta(hours=1)
@@ -106,7 +105,7 @@ class CausedNotice:
         return not self.unwanted and self.ended not in never_sent
 
     @classmethod
-    def of(cls, notice: Notice) -> Self:
+    def of(cls, notice: Row[Any]) -> Self:
         """Return what is shown of *notice* with its event."""
         return cls(
             number=notice.number,

@@ -6,9 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, text
-from sqlmodel import col, select
 
-from models.database.rows import rows_within
 from models.jobs.registry import kind_named
 from models.jobs.values import Arguments, Job, job_of
 from models.operators.interventions import WHO_MAX, WHY_MAX, Change, Person, record_intervention
@@ -16,12 +14,23 @@ from models.outbox.dead_letters import NotPossible
 from models.platform.bounded_count import BoundedCount
 from models.platform.errors import InvalidError, NotFoundError
 from models.platform.timestamps import format_timestamp
-from models.tables import StoredJob
 from models.vocabulary import JobState
 
 LISTED_MAX: Final = 1000
 KEY_MAX: Final = 255
 
+_JOB: Final = """
+    SELECT id, kind, arguments, state, who, why, key, pace, expected, expected_exact, done, refused,
+           unchanged, reasons, position, message, created_at, next_at, started_at, progressed_at,
+           ended_at
+      FROM job"""
+FIND: Final = text(f"{_JOB} WHERE id = :id")
+OF_KEY: Final = text(f"{_JOB} WHERE who = :who AND key = :key")
+LIST: Final = text(f"""{_JOB}
+     WHERE (CAST(:states AS text[]) IS NULL OR state = ANY(:states))
+       AND (CAST(:kind AS text) IS NULL OR kind = :kind)
+       AND (CAST(:before AS bigint) IS NULL OR id < :before)
+     ORDER BY id DESC LIMIT :limit""")
 INSERT: Final = text("""
     INSERT INTO job (kind, arguments, who, why, key, pace, expected, expected_exact, created_at,
                      next_at)
@@ -130,8 +139,7 @@ def stop_job(connection: Connection, job_id: int, *, person: Person, now: dateti
 
 def find_job(connection: Connection, job_id: int) -> Job:
     """Return the job. Raises JobNotFound."""
-    with rows_within(connection) as session:
-        row = session.get(StoredJob, job_id)
+    row = connection.execute(FIND, {"id": job_id}).one_or_none()
     if row is None:
         raise JobNotFound(f"there is no job {job_id}")
     return job_of(row)
@@ -146,15 +154,13 @@ def list_jobs(
     limit: int = 100,
 ) -> list[Job]:
     """List jobs, newest first; *before* is the id at which the previous page ended."""
-    statement = select(StoredJob).order_by(col(StoredJob.id).desc()).limit(min(limit, LISTED_MAX))
-    if states is not None:
-        statement = statement.where(col(StoredJob.state).in_(states))
-    if kind is not None:
-        statement = statement.where(StoredJob.kind == kind)
-    if before is not None:
-        statement = statement.where(col(StoredJob.id) < before)
-    with rows_within(connection) as session:
-        return [job_of(row) for row in session.exec(statement)]
+    parameters = {
+        "states": None if states is None else [state.value for state in states],
+        "kind": kind,
+        "before": before,
+        "limit": min(limit, LISTED_MAX),
+    }
+    return [job_of(row) for row in connection.execute(LIST, parameters)]
 
 
 def remove_ended_jobs(connection: Connection, *, before: datetime, limit: int) -> int:
@@ -164,9 +170,8 @@ def remove_ended_jobs(connection: Connection, *, before: datetime, limit: int) -
 
 
 def _of_key(connection: Connection, person: Person, key: str) -> Job | None:
-    statement = select(StoredJob).where(StoredJob.who == person.who[:WHO_MAX], StoredJob.key == key)
-    with rows_within(connection) as session:
-        row = session.exec(statement).one_or_none()
+    parameters = {"who": person.who[:WHO_MAX], "key": key}
+    row = connection.execute(OF_KEY, parameters).one_or_none()
     return None if row is None else job_of(row)
 
 

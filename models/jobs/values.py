@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from models.platform.bounded_count import BoundedCount
-from models.tables import StoredJob
 from models.vocabulary import JobState
 
 REASONS_MAX: Final = 20  # different reasons of refusals that a job keeps
@@ -108,9 +107,8 @@ class JobKind:
     batch_max: int = 100
 
 
-def job_of(row: StoredJob) -> Job:
+def job_of(row: Row[Any]) -> Job:
     """Return the job that *row* stores."""
-    assert row.id is not None, "a stored row has one"
     return Job(
         id=row.id,
         kind=row.kind,

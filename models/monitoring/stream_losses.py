@@ -10,11 +10,8 @@ from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import Connection, text
-from sqlmodel import col, select
 
-from models.database.rows import rows_within
 from models.monitoring.stream_count import StreamCount
-from models.tables.stream import LastStreamCount, StreamLoss
 
 SHOWN_FOR: Final = timedelta(days=7)  # by the doctor
 ALERTED_FOR: Final = timedelta(hours=1)
@@ -30,6 +27,14 @@ STORE: Final = text("""
        SET at = :at, birth = :birth, added = :added, finished = :finished, waiting = :waiting,
            first_id = :first_id, last_id = :last_id
 """)
+LAST: Final = text("""
+    SELECT at, birth, added, finished, waiting, first_id, last_id FROM stream_count FOR UPDATE""")
+KEEP_LOSS: Final = text("""
+    INSERT INTO stream_loss (noticed_at, since, cause, entries, first_id, last_id)
+    VALUES (:noticed_at, :since, :cause, :entries, :first_id, :last_id)""")
+NEWEST_LOSSES: Final = text("""
+    SELECT noticed_at, since, cause, entries, first_id, last_id FROM stream_loss
+     ORDER BY id DESC LIMIT :limit""")
 
 
 class LossCause(StrEnum):
@@ -49,6 +54,18 @@ class Loss:
     first_id: str
     last_id: str
     since: datetime  # the count before
+
+
+@dataclass(frozen=True, slots=True)
+class NoticedLoss:
+    """A loss as it is kept. *cause*: a word of `LossCause`, or of a newer release."""
+
+    noticed_at: datetime
+    since: datetime
+    cause: str
+    entries: int
+    first_id: str
+    last_id: str
 
 
 def loss_between(before: StreamCount, now: StreamCount) -> Loss | None:
@@ -83,38 +100,27 @@ def notice_loss(connection: Connection, count: StreamCount) -> Loss | None:
         "last_id": count.last_id,
     }
     connection.execute(BEGIN, values)
-    with rows_within(connection) as session:
-        row = session.exec(select(LastStreamCount).with_for_update()).one()
-        before = StreamCount(
-            at=row.at,
-            birth=row.birth,
-            added=row.added,
-            finished=row.finished,
-            waiting=row.waiting,
-            first_id=row.first_id,
-            last_id=row.last_id,
+    before = StreamCount(**connection.execute(LAST).mappings().one())
+    if not count.is_later_than(before):
+        return None
+    loss = loss_between(before, count)
+    if loss is not None:
+        connection.execute(
+            KEEP_LOSS,
+            {
+                "noticed_at": count.at,
+                "since": loss.since,
+                "cause": loss.cause.value,
+                "entries": loss.entries,
+                "first_id": loss.first_id,
+                "last_id": loss.last_id,
+            },
         )
-        if not count.is_later_than(before):
-            return None
-        loss = loss_between(before, count)
-        if loss is not None:
-            session.add(
-                StreamLoss(
-                    noticed_at=count.at,
-                    since=loss.since,
-                    cause=loss.cause.value,
-                    entries=loss.entries,
-                    first_id=loss.first_id,
-                    last_id=loss.last_id,
-                )
-            )
-            session.flush()
     connection.execute(STORE, values)
     return loss
 
 
-def losses_since(connection: Connection, moment: datetime) -> list[StreamLoss]:
+def losses_since(connection: Connection, moment: datetime) -> list[NoticedLoss]:
     """Return the last losses that were noticed after *moment*, newest first; at most 100."""
-    with rows_within(connection) as session:
-        newest = select(StreamLoss).order_by(col(StreamLoss.id).desc()).limit(SHOWN_MAX)
-        return [row for row in session.exec(newest) if row.noticed_at > moment]
+    newest = connection.execute(NEWEST_LOSSES, {"limit": SHOWN_MAX}).mappings()
+    return [NoticedLoss(**row) for row in newest if row["noticed_at"] > moment]

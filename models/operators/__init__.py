@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         disable_operator,
         enable_operator,
     )
+    from models.operators.due import forget_old_secrets
     from models.operators.ended import OperatorEnded
     from models.operators.listing import (
         OperatorChange,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from models.operators.rotation import (
         InterruptedRotation,
         ReencryptedSecrets,
-        forget_old_secrets,
         reencrypt_secrets,
         rotate_secret,
     )
@@ -106,7 +106,7 @@ _HOMES = {
     "check_secret": "validation",
     "disable_operator": "change",
     "enable_operator": "change",
-    "forget_old_secrets": "rotation",
+    "forget_old_secrets": "due",
     "list_operators": "listing",
     "reencrypt_secrets": "rotation",
     "rotate_secret": "rotation",

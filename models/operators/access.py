@@ -15,7 +15,7 @@ from models.access.values import NO_ACCESS, Access
 from models.database.rows import rows_within
 from models.operators.interventions import Change, Person, record_intervention
 from models.operators.listing import unknown_operator
-from models.operators.locking import locked_operator
+from models.operators.locked_row import locked_operator
 from models.operators.problems import OperatorInvalid, OperatorProblem
 from models.operators.validation import url_mistakes
 from models.platform.encryption import DecryptionFailed, Vault
@@ -28,24 +28,6 @@ SWITCH_MAX: Final = timedelta(days=366)
 FIND: Final = text("""
     SELECT access, access_facts, next_access, next_access_facts, access_switch_at
       FROM operator WHERE code = :code""")
-# Locked by id, as `models.operators.rotation.FORGET` does.
-MOVE: Final = text("""
-    WITH due AS MATERIALIZED (
-        SELECT id FROM operator WHERE access_switch_at <= :now ORDER BY id FOR NO KEY UPDATE)
-    UPDATE operator o
-       SET access = o.next_access, access_facts = o.next_access_facts, next_access = NULL,
-           next_access_facts = NULL, access_switch_at = NULL
-      FROM due WHERE o.id = due.id AND o.access_switch_at <= :now""")
-# Calls that were claimed before the end have their access in memory.
-FORGET: Final = text("""
-    WITH ended AS MATERIALIZED (
-        SELECT id FROM operator
-         WHERE ended_at IS NOT NULL AND (access IS NOT NULL OR access_switch_at IS NOT NULL)
-         ORDER BY id FOR NO KEY UPDATE)
-    UPDATE operator o
-       SET access = NULL, access_facts = NULL, next_access = NULL, next_access_facts = NULL,
-           access_switch_at = NULL
-      FROM ended WHERE o.id = ended.id""")
 
 
 class AccessReplaced(ConflictError):
@@ -146,19 +128,6 @@ def access_status(connection: Connection, code: str, *, now: datetime) -> Access
         None if kept.access_switch_at is None else kept.next_access_facts or {},
         kept.access_switch_at,
     )
-
-
-def move_accesses(connection: Connection, *, now: datetime) -> int:
-    """Take into force the accesses whose time has come. Returns the number of operators."""
-    return connection.execute(MOVE, {"now": now}).rowcount
-
-
-def forget_accesses(connection: Connection) -> int:
-    """Empty the accesses of ended partnerships, which get no call any more (rule 24).
-
-    Returns the number of operators.
-    """
-    return connection.execute(FORGET).rowcount
 
 
 def _kept(access: Access) -> Access | None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from models.database.rows import rows_within
 from models.operators.interventions import Change, Person, record_intervention
-from models.operators.locking import locked_operator
+from models.operators.locked_row import locked_operator
 from models.operators.problems import OperatorInvalid, OperatorProblem
 from models.operators.validation import OperatorTerms, check_terms
 from models.operators.words import format_term

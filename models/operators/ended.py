@@ -1,13 +1,9 @@
 """An operator whose partnership has ended (rule 24): nothing of it can be changed any more."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from models.platform.errors import ConflictError
 from models.platform.timestamps import format_timestamp
-
-if TYPE_CHECKING:  # a deliverer raises the error, and holds no tables
-    from models.tables.operator import Operator
 
 
 class OperatorEnded(ConflictError):
@@ -22,7 +18,7 @@ class OperatorEnded(ConflictError):
         )
 
 
-def check_goes_on(row: "Operator") -> None:
+def check_goes_on(code: str, ended_at: datetime | None) -> None:
     """Raise OperatorEnded if the partnership has ended (rule 24)."""
-    if row.ended_at is not None:
-        raise OperatorEnded(row.code, row.ended_at)
+    if ended_at is not None:
+        raise OperatorEnded(code, ended_at)

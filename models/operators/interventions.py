@@ -8,9 +8,6 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from models.database.rows import rows_within
-from models.tables.intervention import Intervention
-
 WHO_MAX: Final = 100
 WHY_MAX: Final = 1000
 
@@ -49,19 +46,7 @@ def record_intervention(
     *at*: the moment of the change itself; by default the start of the transaction. A name longer
     than 100 characters and a reason longer than 1,000 are cut.
     """
-    with rows_within(connection) as session:
-        session.add(
-            Intervention(
-                at=at,
-                who=person.who[:WHO_MAX],
-                why=person.why[:WHY_MAX],
-                did=change.did,
-                operator=change.operator,
-                ticket=change.ticket,
-                facts=dict(change.facts),
-            )
-        )
-        session.flush()
+    record_interventions(connection, [change], person=person, at=at)
 
 
 def record_interventions(

@@ -6,20 +6,14 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, literal, tuple_
-from sqlmodel import Session, col, select
-from sqlmodel.sql.expression import SelectOfScalar
+from sqlalchemy import Connection, Row, text
 
-from models.database.rows import rows_within
 from models.operators.delivery_terms import DeliveryTerms
 from models.operators.ended import OperatorEnded
 from models.platform.errors import NotFoundError
-from models.tables.intervention import Intervention
-from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 
 LISTED_MAX: Final = 10_000
 CHANGES_MAX: Final = 20
-_ID_MAX: Final = 2**63 - 1
 
 
 class OperatorNotFound(NotFoundError):
@@ -54,7 +48,33 @@ class OperatorLine(DeliveryTerms):
     keys: tuple[str, ...]  # names of the publishers bound to it, without the revoked ones
 
 
-_SHOWN: Final = [column.name for column in fields(OperatorLine) if column.name != "keys"]
+_SHOWN: Final = ", ".join(
+    f"o.{column.name}" for column in fields(OperatorLine) if column.name != "keys"
+)
+# Keys are the publishers in force that may name it.
+LIST: Final = text(f"""
+    SELECT {_SHOWN}, coalesce(bound.keys, '{{}}') AS keys
+      FROM operator o
+      LEFT JOIN (SELECT po.operator, array_agg(p.name ORDER BY p.name) AS keys
+                   FROM publisher_operator po JOIN publisher p ON p.id = po.publisher
+                  WHERE p.revoked_at IS NULL GROUP BY po.operator) bound ON bound.operator = o.id
+     ORDER BY o.code LIMIT :limit""")  # noqa: S608 - constants
+SHOW: Final = text(f"""
+    SELECT {_SHOWN},
+           ARRAY(SELECT p.name FROM publisher_operator po
+                  CROSS JOIN LATERAL (SELECT * FROM publisher WHERE id = po.publisher LIMIT 1) p
+                  WHERE po.operator = o.id AND p.revoked_at IS NULL ORDER BY p.name) AS keys
+      FROM operator o WHERE o.code = :code""")  # noqa: S608 - constants
+CODES: Final = text("SELECT code FROM operator ORDER BY code LIMIT :limit")
+# What was done to an operator itself, the newest first. With the operator in the order: only the
+# index `intervention_operator_itself` has that order, so the planner does not walk through all that
+# was ever done.
+CHANGES: Final = text("""
+    SELECT at, who, why, did, facts FROM intervention
+     WHERE (operator, id) >= (:code, bigint '0')
+       AND (operator, id) <= (:code, bigint '9223372036854775807')
+       AND ticket IS NULL AND (CAST(:did AS text) IS NULL OR did = :did)
+     ORDER BY operator DESC, id DESC LIMIT :limit""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +98,21 @@ class OperatorPage:
 
 def list_operators(connection: Connection, *, limit: int = LISTED_MAX) -> list[OperatorLine]:
     """Return all operators by code, at most *limit*."""
-    with rows_within(connection) as session:
-        operators = session.exec(select(Operator).order_by(Operator.code).limit(limit)).all()
-        keys = _key_names(session)
-    return [_line(operator, keys.get(operator.code, ())) for operator in operators]
+    return [_line(row) for row in connection.execute(LIST, {"limit": limit})]
 
 
 def show_operator(connection: Connection, code: str) -> OperatorPage:
     """Return one operator with what people changed about it. Raises OperatorNotFound."""
-    with rows_within(connection) as session:
-        operator = session.exec(select(Operator).where(Operator.code == code)).one_or_none()
-        if operator is None:
-            raise unknown_operator(connection, code)
-        changes = session.exec(_own_changes(code).limit(CHANGES_MAX)).all()
-        keys = _key_names(session, code)
-    return OperatorPage(
-        _line(operator, keys.get(code, ())),
-        tuple(_change(change) for change in changes),
-    )
+    operator = connection.execute(SHOW, {"code": code}).one_or_none()
+    if operator is None:
+        raise unknown_operator(connection, code)
+    return OperatorPage(_line(operator), tuple(_changes(connection, code, limit=CHANGES_MAX)))
 
 
 def latest_change(connection: Connection, code: str, did: str) -> OperatorChange | None:
     """Return the newest change of this kind that a person made to an operator, or None."""
-    with rows_within(connection) as session:
-        row = session.exec(_own_changes(code).where(Intervention.did == did).limit(1)).one_or_none()
-    return None if row is None else _change(row)
+    changes = _changes(connection, code, did=did, limit=1)
+    return changes[0] if changes else None
 
 
 def show_changeable(connection: Connection, code: str) -> OperatorLine:
@@ -115,51 +125,19 @@ def show_changeable(connection: Connection, code: str) -> OperatorLine:
 
 def unknown_operator(connection: Connection, code: str) -> OperatorNotFound:
     """Return the error for a code that does not exist, with the nearest one that does."""
-    with rows_within(connection) as session:
-        codes = session.exec(select(Operator.code).order_by(Operator.code).limit(LISTED_MAX)).all()
+    codes = connection.execute(CODES, {"limit": LISTED_MAX}).scalars().all()
     nearest = get_close_matches(code, codes, n=1)
     return OperatorNotFound(code, nearest=nearest[0] if nearest else None)
 
 
-def _own_changes(code: str) -> SelectOfScalar[Intervention]:
-    """Select what was done to an operator itself, the newest first.
-
-    As whole rows with the operator in the order: only the index `intervention_operator_itself` has
-    that order, so the planner does not walk through all that was ever done.
-    """
-    place = tuple_(col(Intervention.operator), col(Intervention.id))
-    first, last = (tuple_(literal(code), literal(end, BigInteger)) for end in (0, _ID_MAX))
-    return (
-        select(Intervention)
-        .where(place >= first, place <= last, col(Intervention.ticket).is_(None))
-        .order_by(col(Intervention.operator).desc(), col(Intervention.id).desc())
-    )
+def _line(row: Row[Any]) -> OperatorLine:
+    shown = row._asdict()
+    return OperatorLine(**shown | {"keys": tuple(shown["keys"])})
 
 
-def _key_names(session: Session, code: str | None = None) -> dict[str, tuple[str, ...]]:
-    """Return the names of the publishers in force, by the code of the operator they may name."""
-    query = (
-        select(Operator.code, PublisherAccount.name)
-        .join(PublisherOperator, col(PublisherOperator.operator) == Operator.id)
-        .join(PublisherAccount, col(PublisherAccount.id) == PublisherOperator.publisher)
-        .where(col(PublisherAccount.revoked_at).is_(None))
-        .order_by(PublisherAccount.name)
-    )
-    if code is not None:
-        query = query.where(Operator.code == code)
-    names: dict[str, tuple[str, ...]] = {}
-    for operator, name in session.exec(query):
-        names[operator] = (*names.get(operator, ()), name)
-    return names
-
-
-def _line(operator: Operator, keys: tuple[str, ...]) -> OperatorLine:
-    shown = {name: getattr(operator, name) for name in _SHOWN}
-    return OperatorLine(**shown, keys=keys)
-
-
-def _change(change: Intervention) -> OperatorChange:
-    assert change.at is not None, "the database fills it in"
-    return OperatorChange(
-        at=change.at, who=change.who, why=change.why, did=change.did, facts=change.facts
-    )
+def _changes(
+    connection: Connection, code: str, *, limit: int, did: str | None = None
+) -> list[OperatorChange]:
+    parameters = {"code": code, "did": did, "limit": limit}
+    rows = connection.execute(CHANGES, parameters).mappings()
+    return [OperatorChange(**row) for row in rows]

@@ -1,20 +1,23 @@
 """The lock of an operator's row, which every change of one operator takes first."""
 
-from sqlmodel import Session, select
+from typing import Final
+
+from sqlalchemy import Connection, text
 
 from models.operators.ended import check_goes_on
 from models.operators.listing import unknown_operator
-from models.tables.operator import Operator
+
+LOCK: Final = text("SELECT id, code, ended_at FROM operator WHERE code = :code FOR NO KEY UPDATE")
 
 
-def locked_operator(session: Session, code: str) -> Operator:
-    """Return the operator's row, locked FOR NO KEY UPDATE: nothing that refers to it waits.
+def lock_operator(connection: Connection, code: str) -> int:
+    """Lock the operator's row FOR NO KEY UPDATE and return its id: what refers to it goes on.
 
     Raises OperatorNotFound, OperatorEnded.
     """
-    query = select(Operator).where(Operator.code == code).with_for_update(key_share=True)
-    row = session.exec(query).one_or_none()
+    row = connection.execute(LOCK, {"code": code}).one_or_none()
     if row is None:
-        raise unknown_operator(session.connection(), code)
-    check_goes_on(row)
-    return row
+        raise unknown_operator(connection, code)
+    check_goes_on(row.code, row.ended_at)
+    operator: int = row.id
+    return operator

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from models.database.rows import rows_within
 from models.operators.interventions import Change, Person, record_intervention
-from models.operators.locking import locked_operator
+from models.operators.locked_row import locked_operator
 from models.operators.problems import OperatorInvalid, OperatorProblem
 from models.operators.secrets import EncryptedSecrets
 from models.operators.validation import check_secret
@@ -24,16 +24,6 @@ from models.tables.operator import Operator, PublisherAccount
 
 ROTATION_MAX: Final = timedelta(days=366)
 FORGET_AFTER: Final = timedelta(hours=24)  # the switch, unless a person says otherwise
-
-# Locked by id, as `reencrypt_secrets` does.
-FORGET: Final = text("""
-    WITH over AS MATERIALIZED (
-        SELECT id FROM operator WHERE forget_at <= :now ORDER BY id FOR NO KEY UPDATE)
-    UPDATE operator o
-       SET secret = o.next_secret, next_secret = NULL, switch_at = NULL, forget_at = NULL
-      FROM over WHERE o.id = over.id AND o.forget_at <= :now
-""")
-
 
 _SEALED: Final = ("secret", "next_secret", "access", "next_access")
 
@@ -125,14 +115,6 @@ def require_secret(connection: Connection, code: str, version: str) -> None:
     with rows_within(connection) as session:
         if _secrets(locked_operator(session, code)).version != version:
             raise SecretReplaced(code)
-
-
-def forget_old_secrets(connection: Connection, *, now: datetime) -> int:
-    """Delete the old secrets of completed rotations, which are no longer accepted.
-
-    Returns the number of operators.
-    """
-    return connection.execute(FORGET, {"now": now}).rowcount
 
 
 def reencrypt_secrets(

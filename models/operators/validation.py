@@ -14,7 +14,7 @@ from models.events.stream_contract import ID_CHARACTERS_MAX
 from models.operators.delivery_terms import DeliveryTerms, delivery_problems
 from models.operators.problems import OperatorInvalid, OperatorProblem
 from models.platform.durations import format_duration
-from models.tables.operator import PROTOCOLS
+from models.vocabulary import PROTOCOLS
 
 LOTTERY_TICKETS: Final = ("ticket", "ticket+draw")
 URL_CHARACTERS_MAX: Final = 2000

@@ -2,17 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection
-from sqlmodel import select
+from sqlalchemy import Connection, text
 
-from models.database.rows import rows_within
 from models.operators.ended import check_goes_on
 from models.operators.interventions import Change, Person, record_intervention
 from models.operators.listing import unknown_operator
-from models.operators.locking import locked_operator
+from models.operators.locking import lock_operator
 from models.partnerships.counts import PartnershipCounts, count_partnership
-from models.tables.operator import Operator
+
+FIND: Final = text("SELECT id, ended_at FROM operator WHERE code = :code")
+END: Final = text("UPDATE operator SET ended_at = :now WHERE id = :id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +30,11 @@ def preview_end(connection: Connection, code: str, *, now: datetime) -> Partners
 
     Raises OperatorNotFound, OperatorEnded.
     """
-    with rows_within(connection) as session:
-        row = session.exec(select(Operator).where(Operator.code == code)).one_or_none()
-        if row is None:
-            raise unknown_operator(connection, code)
-        check_goes_on(row)
-        assert row.id is not None, "it is stored"
-        operator = row.id
-    return count_partnership(connection, operator, now=now)
+    row = connection.execute(FIND, {"code": code}).one_or_none()
+    if row is None:
+        raise unknown_operator(connection, code)
+    check_goes_on(code, row.ended_at)
+    return count_partnership(connection, row.id, now=now)
 
 
 def mark_ended(
@@ -47,13 +45,9 @@ def mark_ended(
     From its commit on nothing is claimed or accepted for the operator. Its tickets end in batches
     (`models.partnerships.tickets`). Raises OperatorNotFound, OperatorEnded.
     """
-    with rows_within(connection) as session:
-        # NO KEY: nothing that refers to the operator waits, and this waits for no ticket (rule 19).
-        row = locked_operator(session, code)
-        assert row.id is not None, "it is stored"
-        row.ended_at = now
-        session.flush()
-        operator = row.id
+    # NO KEY: nothing that refers to the operator waits, and this waits for no ticket (rule 19).
+    operator = lock_operator(connection, code)
+    connection.execute(END, {"id": operator, "now": now})
     counts = count_partnership(connection, operator, now=now)
     record_intervention(
         connection,

@@ -6,22 +6,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Connection, func, text
-from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, select
+from sqlalchemy import Connection, text
 
-from models.database.rows import rows_within
 from models.operators.interventions import Change, Person, record_intervention
 from models.platform.encryption import hash_key, new_api_key
 from models.platform.errors import ConflictError, InvalidError, NotFoundError
 from models.platform.timestamps import format_timestamp
-from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 
 NAME_CHARACTERS_MAX: Final = 80  # `operator/CODE`, as `operators add` names its keys, fits
 OPERATORS_MAX: Final = 1000  # of one publisher
 LISTED_MAX: Final = 10_000
 
-# Text, not SQLModel: the gateway runs it for every request.
+# The gateway runs it for every request.
 FIND: Final = text("""
     SELECT p.name, p.key_hash, p.read_only, clock_timestamp() AS now,
            coalesce(bound.operators, '{}') AS operators, coalesce(bound.ended, '{}') AS ended
@@ -33,6 +29,24 @@ FIND: Final = text("""
             WHERE po.publisher = p.id) bound
      WHERE p.key_hash = :key_hash AND p.revoked_at IS NULL
 """)
+OPERATORS: Final = text("SELECT id, code, ended_at FROM operator WHERE code = ANY(:codes)")
+ADD: Final = text("""
+    INSERT INTO publisher (name, key_hash, read_only) VALUES (:name, :key_hash, :read_only)
+        ON CONFLICT (name) DO NOTHING
+ RETURNING id""")
+BIND: Final = text("""
+    INSERT INTO publisher_operator (publisher, operator)
+    SELECT :publisher, unnest(CAST(:operators AS integer[]))""")
+LIST: Final = text("""
+    SELECT p.name, coalesce(bound.operators, '{}') AS operators, p.read_only, p.created_at,
+           p.revoked_at
+      FROM publisher p
+      LEFT JOIN (SELECT po.publisher, array_agg(o.code ORDER BY o.code) AS operators
+                   FROM publisher_operator po JOIN operator o ON o.id = po.operator
+                  GROUP BY po.publisher) bound ON bound.publisher = p.id
+     ORDER BY p.name LIMIT :limit""")
+LOCK: Final = text("SELECT id, revoked_at FROM publisher WHERE name = :name FOR NO KEY UPDATE")
+REVOKE: Final = text("UPDATE publisher SET revoked_at = now() WHERE id = :id")
 
 
 class PublisherInvalid(InvalidError):
@@ -101,30 +115,21 @@ def add_publisher(
     codes = sorted(set(operators))
     if len(codes) > OPERATORS_MAX:
         raise PublisherInvalid(f"a key may be bound to at most {OPERATORS_MAX:,} operators")
-    with rows_within(connection) as session:
-        query = select(Operator).where(col(Operator.code).in_(codes))
-        rows = session.exec(query).all()
-        known = {operator.code: operator.id for operator in rows if operator.id is not None}
-        if unknown := [code for code in codes if code not in known]:
-            raise PublisherOperatorNotFound(f"no operator {', '.join(map(repr, unknown))}")
-        if ended := sorted(operator.code for operator in rows if operator.ended_at is not None):
-            raise PublisherInvalid(
-                f"the partnership with {', '.join(map(repr, ended))} has ended: its events are"
-                " refused, so a key for it is of no use"
-            )
-        key = new_api_key()
-        publisher = connection.execute(
-            insert(PublisherAccount)
-            .values(name=name, key_hash=hash_key(key), read_only=read_only)
-            .on_conflict_do_nothing(index_elements=["name"])
-            .returning(col(PublisherAccount.id))
-        ).scalar_one_or_none()
-        if publisher is None:
-            raise PublisherExists(name)
-        session.add_all(
-            PublisherOperator(publisher=publisher, operator=operator) for operator in known.values()
+    rows = connection.execute(OPERATORS, {"codes": codes}).all()
+    known = {row.code: row.id for row in rows}
+    if unknown := [code for code in codes if code not in known]:
+        raise PublisherOperatorNotFound(f"no operator {', '.join(map(repr, unknown))}")
+    if ended := sorted(row.code for row in rows if row.ended_at is not None):
+        raise PublisherInvalid(
+            f"the partnership with {', '.join(map(repr, ended))} has ended: its events are"
+            " refused, so a key for it is of no use"
         )
-        session.flush()
+    key = new_api_key()
+    new = {"name": name, "key_hash": hash_key(key), "read_only": read_only}
+    publisher = connection.execute(ADD, new).scalar_one_or_none()
+    if publisher is None:
+        raise PublisherExists(name)
+    connection.execute(BIND, {"publisher": publisher, "operators": list(known.values())})
     facts = {"publisher": name, "operators": codes, "read_only": read_only}
     only = codes[0] if len(codes) == 1 else None
     record_intervention(
@@ -135,19 +140,8 @@ def add_publisher(
 
 def list_publishers(connection: Connection, *, limit: int = LISTED_MAX) -> list[PublisherLine]:
     """Return all publishers by name, revoked ones too, at most *limit*."""
-    bound = (
-        select(PublisherOperator.publisher, Operator.code)
-        .join(Operator, col(Operator.id) == PublisherOperator.operator)
-        .order_by(Operator.code)
-    )
-    with rows_within(connection) as session:
-        publishers = session.exec(
-            select(PublisherAccount).order_by(PublisherAccount.name).limit(limit)
-        ).all()
-        codes: dict[int | None, list[str]] = {}
-        for publisher, code in session.exec(bound):
-            codes.setdefault(publisher, []).append(code)
-    return [_line(publisher, codes.get(publisher.id, ())) for publisher in publishers]
+    listed = connection.execute(LIST, {"limit": limit}).mappings()
+    return [PublisherLine(**{**row, "operators": tuple(row["operators"])}) for row in listed]
 
 
 def revoke_publisher(connection: Connection, name: str, *, person: Person) -> None:
@@ -155,20 +149,13 @@ def revoke_publisher(connection: Connection, name: str, *, person: Person) -> No
 
     Raises PublisherNotFound.
     """
-    with rows_within(connection) as session:
-        query = (
-            select(PublisherAccount)
-            .where(PublisherAccount.name == name)
-            .with_for_update(key_share=True)
-        )
-        publisher = session.exec(query).one_or_none()
-        if publisher is None:
-            raise PublisherNotFound(f"no publisher {name!r}")
-        if publisher.revoked_at is not None:
-            since = format_timestamp(publisher.revoked_at)
-            raise PublisherNotFound(f"publisher {name!r} has been revoked since {since}")
-        publisher.revoked_at = session.exec(select(func.now())).one()
-        session.flush()
+    publisher = connection.execute(LOCK, {"name": name}).one_or_none()
+    if publisher is None:
+        raise PublisherNotFound(f"no publisher {name!r}")
+    if publisher.revoked_at is not None:
+        since = format_timestamp(publisher.revoked_at)
+        raise PublisherNotFound(f"publisher {name!r} has been revoked since {since}")
+    connection.execute(REVOKE, {"id": publisher.id})
     change = Change("publisher_revoked", facts={"publisher": name})
     record_intervention(connection, change, person=person)
 
@@ -189,17 +176,6 @@ def find_key_holder(connection: Connection, key: str) -> KeyHolder | None:
         read_only=row.read_only,
         now=row.now.astimezone(UTC),
         ended=frozenset(row.ended),
-    )
-
-
-def _line(publisher: PublisherAccount, operators: Sequence[str]) -> PublisherLine:
-    assert publisher.created_at is not None, "the database fills it in"
-    return PublisherLine(
-        name=publisher.name,
-        operators=tuple(operators),
-        read_only=publisher.read_only,
-        created_at=publisher.created_at,
-        revoked_at=publisher.revoked_at,
     )
 
 

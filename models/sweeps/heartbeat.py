@@ -5,16 +5,13 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, text
-from sqlmodel import select
-
-from models.database.rows import rows_within
-from models.tables.sweep import SweepRound
 
 STORE: Final = text("""
     INSERT INTO sweep_round (id, ended_at, horizon) VALUES (1, :ended_at, :watermark)
         ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, horizon = excluded.horizon
      WHERE sweep_round.ended_at < excluded.ended_at
 """)
+LAST: Final = text("SELECT ended_at, horizon FROM sweep_round")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +32,5 @@ def store_round(connection: Connection, done: Round) -> None:
 
 def last_round(connection: Connection) -> Round | None:
     """Return the last round of any sweep, or None before the first one."""
-    with rows_within(connection) as session:
-        row = session.exec(select(SweepRound)).one_or_none()
+    row = connection.execute(LAST).one_or_none()
     return None if row is None else Round(ended_at=row.ended_at, watermark=row.horizon)

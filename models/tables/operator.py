@@ -7,8 +7,7 @@ from sqlalchemy import CheckConstraint, Column, ForeignKey, Identity, Integer, t
 from sqlmodel import Field, SQLModel
 
 from models.tables.columns import Seconds, json_column, one_of, timestamp_column, word_column
-
-PROTOCOLS = ("pam", "seamless")
+from models.vocabulary import PROTOCOLS
 
 
 class Operator(SQLModel, table=True):

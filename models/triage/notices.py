@@ -4,14 +4,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
-from sqlmodel import Session, col, or_, select
 
-from models.history.load import WITHOUT_CONTENTS, load_attempts
+from models.history.load import load_attempts
 from models.history.ticket_status import TICKET_STATUS
 from models.operators.interventions import Person, record_intervention
 from models.outbox.attempts import ATTEMPTS
 from models.outbox.dead_letters import NotPossible, Resolution, resolve
-from models.tables import Notice
 from models.triage.together import notice_change, way_of
 from models.triage.values import (
     DeadNotice,
@@ -76,6 +74,10 @@ ONE: Final = text(f"""
            {TICKET_STATUS} AS status
       FROM notice n JOIN operator o ON o.id = n.operator {_AROUND}
      WHERE n.id = :id""")
+WAITING: Final = text("""
+    SELECT id, number, action, generation, ended FROM notice
+     WHERE ticket = :ticket AND number > :number AND (ended IS NULL OR ended = 'dead')
+     ORDER BY number LIMIT :limit""")
 AFTER: Final = text(f"""
     SELECT n.id, n.ticket, o.code AS operator, t.ticket_id, n.action, n.generation, n.repeat,
            n.perhaps_delivered, {TICKET_STATUS} AS ticket_status,
@@ -118,16 +120,9 @@ def find_dead(connection: Connection, notice_id: int) -> DeadNoticeHistory:
     ticket = facts.pop("ticket")
     del facts["ended"]
     more = {name: facts.pop(name) for name in ("event_id", "created_at", "path", "body", "status")}
-    with Session(connection) as session:
-        attempts = load_attempts(session, [notice_id], limit=ATTEMPTS_MAX)[notice_id]
-        waiting = session.exec(
-            select(Notice)
-            .options(*WITHOUT_CONTENTS)
-            .where(Notice.ticket == ticket, Notice.number > row["number"])
-            .where(or_(col(Notice.ended).is_(None), Notice.ended == NoticeEnd.DEAD))
-            .order_by(col(Notice.number))
-            .limit(WAITING_MAX)
-        ).all()
+    attempts = load_attempts(connection, [notice_id], limit=ATTEMPTS_MAX)[notice_id]
+    behind = {"ticket": ticket, "number": row["number"], "limit": WAITING_MAX}
+    waiting = connection.execute(WAITING, behind)
     return DeadNoticeHistory(
         notice=DeadNotice(**facts),
         attempts=tuple(attempts),

@@ -5,16 +5,15 @@ Lists are newest first; what a change applies to is chosen oldest first.
 
 from collections.abc import Iterable
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, TextClause, text
-from sqlmodel import Session, col, select
+from sqlalchemy import Connection, Row, TextClause, text
 
 from models.history.event_log import find_tickets_of_event
-from models.history.load import WITHOUT_CONTENTS, whole
-from models.history.ticket_status import TICKET_STATUS, ticket_status
+from models.history.load import whole
+from models.history.statements import EVENT_FACTS
+from models.history.ticket_status import TICKET_STATUS
 from models.history.values import CausedNotice
-from models.tables import Notice, Operator, RejectedInput, Ticket, TicketEvent
 from models.tracing.traceparent import trace_id_of
 from models.triage.values import EventKey, Listed, LoggedEvent, RawInput, Selection
 from models.vocabulary import Outcome
@@ -72,6 +71,21 @@ RAW: Final = text(f"""
 OLDEST_RAW: Final = text(f"""
   SELECT r.entry_id
     {_RAW} ORDER BY r.rejected_at, r.id LIMIT :limit""")
+FIND_EVENTS: Final = text(f"""
+    SELECT {EVENT_FACTS}, e.ticket, e.entry_id, o.code AS operator, t.ticket_id, t.details,
+           {TICKET_STATUS} AS status
+      FROM ticket_event e JOIN ticket t ON t.id = e.ticket JOIN operator o ON o.id = t.operator
+     WHERE e.event_id = :event_id AND e.ticket = ANY(:tickets)
+     ORDER BY e.arrival DESC LIMIT :limit""")  # noqa: S608 - constants
+CAUSED: Final = text("""
+    SELECT number, action, generation, ended, unwanted FROM notice
+     WHERE ticket = :ticket AND event_id = :event_id ORDER BY number""")
+FIND_RAW: Final = text("""
+    SELECT entry_id, kind, reason, message, operator, ticket_id, event_id, received_at, rejected_at,
+           dropped_at, whole, raw
+      FROM rejected_input WHERE entry_id = :entry_id""")
+FIND_RAW_BY_EVENT_ID: Final = text("""
+    SELECT entry_id FROM rejected_input WHERE event_id = :event_id ORDER BY id DESC LIMIT :limit""")
 
 
 def find_events(
@@ -85,53 +99,21 @@ def find_events(
     tickets = find_tickets_of_event(
         connection, event_id, operator=operator, ticket_id=ticket_id, limit=FOUND_MAX
     )
-    statement = (
-        select(TicketEvent, Ticket, Operator.code)
-        .join(Ticket, col(Ticket.id) == TicketEvent.ticket)
-        .join(Operator, col(Operator.id) == Ticket.operator)
-        .where(TicketEvent.event_id == event_id)
-        .where(col(TicketEvent.ticket).in_(tickets))
-        .order_by(col(TicketEvent.arrival).desc())
-        .limit(FOUND_MAX)
-    )
-    with Session(connection) as session:
-        return [_logged_event(session, *row) for row in session.exec(statement).all()]
+    parameters = {"event_id": event_id, "tickets": list(tickets), "limit": FOUND_MAX}
+    events = connection.execute(FIND_EVENTS, parameters).all()
+    return [_logged_event(connection, event) for event in events]
 
 
 def find_raw(connection: Connection, entry_id: str) -> RawInput | None:
     """Return the raw input of a stream entry. Returns None if there is none."""
-    with Session(connection) as session:
-        statement = select(RejectedInput).where(RejectedInput.entry_id == entry_id)
-        rejected = session.exec(statement).one_or_none()
-    if rejected is None:
-        return None
-    assert rejected.rejected_at is not None, "a stored row has it"
-    return RawInput(
-        entry_id=rejected.entry_id,
-        kind=rejected.kind,
-        reason=rejected.reason,
-        message=rejected.message,
-        operator=rejected.operator,
-        ticket_id=rejected.ticket_id,
-        event_id=rejected.event_id,
-        received_at=rejected.received_at,
-        rejected_at=rejected.rejected_at,
-        dropped_at=rejected.dropped_at,
-        whole=rejected.whole,
-        raw=rejected.raw,
-    )
+    rejected = connection.execute(FIND_RAW, {"entry_id": entry_id}).mappings().one_or_none()
+    return None if rejected is None else RawInput(**rejected)
 
 
 def find_raw_by_event_id(connection: Connection, event_id: str) -> list[str]:
     """Return the stream entries of raw input whose event was to have this id, newest first."""
-    statement = (
-        select(RejectedInput.entry_id)
-        .where(RejectedInput.event_id == event_id)
-        .order_by(col(RejectedInput.id).desc())
-        .limit(FOUND_MAX)
-    )
-    with Session(connection) as session:
-        return list(session.exec(statement).all())
+    parameters = {"event_id": event_id, "limit": FOUND_MAX}
+    return list(connection.execute(FIND_RAW_BY_EVENT_ID, parameters).scalars())
 
 
 def list_events(
@@ -174,19 +156,11 @@ def _newest(listed: Iterable[Listed], limit: int) -> list[Listed]:
     return sorted(listed, key=attrgetter("at"), reverse=True)[:limit]
 
 
-def _logged_event(
-    session: Session, event: TicketEvent, ticket: Ticket, operator: str
-) -> LoggedEvent:
-    notices = session.exec(
-        select(Notice)
-        .options(*WITHOUT_CONTENTS)
-        .where(Notice.ticket == event.ticket)
-        .where(Notice.event_id == event.event_id)
-        .order_by(col(Notice.number))
-    )
+def _logged_event(connection: Connection, event: Row[Any]) -> LoggedEvent:
+    key = {"ticket": event.ticket, "event_id": event.event_id}
     return LoggedEvent(
-        operator=operator,
-        ticket_id=ticket.ticket_id,
+        operator=event.operator,
+        ticket_id=event.ticket_id,
         event_id=event.event_id,
         action=event.action,
         outcome=event.outcome,
@@ -194,7 +168,7 @@ def _logged_event(
         message=event.message,
         status_before=event.status_before,
         status_after=event.status_after,
-        notices=tuple(map(CausedNotice.of, notices)),
+        notices=tuple(map(CausedNotice.of, connection.execute(CAUSED, key))),
         occurred_at=event.occurred_at,
         order_time=event.order_time,
         received_at=event.received_at,
@@ -206,13 +180,13 @@ def _logged_event(
         repeated_at=event.repeated_at,
         dropped_at=event.dropped_at,
         trace_id=trace_id_of(event.traceparent),
-        status=ticket_status(ticket),
-        data=whole(event, ticket, operator),
+        status=event.status,
+        data=whole(event, event),
         key=EventKey(
             ticket=event.ticket,
             event_id=event.event_id,
-            operator=operator,
-            ticket_id=ticket.ticket_id,
+            operator=event.operator,
+            ticket_id=event.ticket_id,
             action=event.action,
         ),
     )

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 
+from sqlalchemy import Row
+
 from models.history.values import AttemptFact, CausedNotice
 from models.outbox.dead_letters import Resolution
 from models.platform.timestamps import format_timestamp
-from models.tables import Notice
 from models.vocabulary import Outcome, Reason
 
 
@@ -254,9 +255,8 @@ class WaitingNotice:
     ended: str | None
 
     @classmethod
-    def of(cls, notice: Notice) -> Self:
+    def of(cls, notice: Row[Any]) -> Self:
         """Return what is shown of *notice*."""
-        assert notice.id is not None, "a stored row has it"
         return cls(
             id=notice.id,
             number=notice.number,

@@ -16,10 +16,10 @@ from models.users import (
     end_session,
     find_session,
     list_sessions,
-    sign_in,
     sign_out_user,
 )
 from models.users.sessions import REMOVED_AT_ONCE, SESSIONS_MAX
+from models.users.sign_in import sign_in
 from tests.support.concurrent_connections import beside, waiting_sessions
 from tests.support.users import (
     ADMIN,

@@ -14,7 +14,8 @@ from sqlalchemy import text
 from models.access.document import open_access
 from models.access.values import NO_ACCESS, Access, Basic
 from models.operators import NewOperator, OperatorInvalid, add_operator, reencrypt_secrets
-from models.operators.access import AccessReplaced, access_status, move_accesses, set_access
+from models.operators.access import AccessReplaced, access_status, set_access
+from models.operators.due import move_accesses
 from models.operators.interventions import Person
 from models.operators.partners import require_partner
 from models.partnerships.end import mark_ended

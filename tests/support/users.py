@@ -15,8 +15,8 @@ from models.users import (
     User,
     add_user,
     find_session,
-    sign_in,
 )
+from models.users.sign_in import sign_in
 
 ADMIN: Final = Person("admin", "a test needs it")
 PASSWORD: Final = "correct horse battery staple"

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from models.monitoring.stream_losses import LossCause
+from models.monitoring.stream_losses import LossCause, NoticedLoss
 from models.platform.timestamps import format_timestamp
-from models.tables.stream import StreamLoss
 from worker.doctor.finding import Finding, doubtful, ok, wrong
 
 LOSSES: Final = "stream losses"
@@ -23,7 +22,7 @@ _FIND: Final[Mapping[str, str]] = {
 }
 
 
-def check_stream_losses(losses: Sequence[StreamLoss]) -> Iterator[Finding]:
+def check_stream_losses(losses: Sequence[NoticedLoss]) -> Iterator[Finding]:
     """Report each of *losses*, which were noticed in the last seven days."""
     if not losses:
         yield ok(LOSSES, "nothing vanished from the stream in the last 7 days")

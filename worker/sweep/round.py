@@ -13,8 +13,7 @@ from models.idempotency import remove_old_responses
 from models.jobs import AdvancedJob, advance_jobs, remove_ended_jobs
 from models.monitoring.closings import count_closings
 from models.monitoring.minutes import store_next_minute
-from models.operators import forget_old_secrets
-from models.operators.access import forget_accesses, move_accesses
+from models.operators.due import forget_accesses, forget_old_secrets, move_accesses
 from models.outbox.creates import abandon_creates
 from models.partnerships.tickets import end_leftover_tickets
 from models.platform.clock import Clock

@@ -19,9 +19,9 @@ from models.users import (
     end_session,
     external_user,
     find_session,
-    sign_in,
     start_external_session,
 )
+from models.users.sign_in import sign_in
 from worker.console.addresses import PublicAddress, own_path
 from worker.console.arrival import arrive, client_of, remote_of
 from worker.console.console import Console, TheConsole, console_of
