@@ -86,7 +86,7 @@ class WorkerSettings(ConsoleSettings, ProcessSettings, DatabaseSettings):
     """How long an event that does not fit its ticket yet waits for the one that makes it fit. Then
     it is decided once more, and rejected if it still does not fit."""
 
-    hint_interval: PositiveDuration = timedelta(milliseconds=5)
+    hint_interval: PositiveDuration = timedelta(milliseconds=1)
     """The least time between two wakeups of the delivery processes: long enough for a batch to
     gather, too short to be noticed."""
 

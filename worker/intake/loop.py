@@ -85,13 +85,17 @@ class BatchExecutor:
 
     def submit(self, tickets: Tickets, process: Callable[[], object]) -> None:
         """Start *process*, the work on a batch of *tickets*, as soon as these rules permit."""
-        while len(self._running) == self._batches_max or any(
-            not tickets.isdisjoint(running) for running, _ in self._running
-        ):
+        self.wait_for_room()
+        while any(not tickets.isdisjoint(running) for running, _ in self._running):
             self._join_oldest()
         thread = Thread(target=process, name="intake-batch", daemon=True)
         thread.start()
         self._running.append((tickets, thread))
+
+    def wait_for_room(self) -> None:
+        """Wait until a batch may start, unless it has a ticket in common with a running one."""
+        while len(self._running) == self._batches_max:
+            self._join_oldest()
 
     def drain(self) -> None:
         """Wait until no batch is running."""
@@ -132,6 +136,7 @@ class Intake:
         self._tracer = tracer
         self._monotonic = monotonic
         self._executor = BatchExecutor(BATCHES_MAX)
+        self._last_was_full = False
         self._batch_backoff = Backoff()
         self._outage = Outage(log, "redis_unavailable", "redis_available")
         self._last_applied_at = monotonic()
@@ -184,7 +189,16 @@ class Intake:
         )
 
     def _read(self) -> list[Entry]:
-        return self._stream.read(count=self._config.batch_size, block=self._config.block)
+        """Read the next batch: ahead while there is more than one batch to do, as one can tell.
+
+        Else what is read now would only wait for a batch to end, and what comes meanwhile for the
+        read after it.
+        """
+        if not self._last_was_full:
+            self._executor.wait_for_room()
+        entries = self._stream.read(count=self._config.batch_size, block=self._config.block)
+        self._last_was_full = len(entries) >= self._config.batch_size
+        return entries
 
     def _reclaim(self) -> list[Entry]:
         """Take over entries that other consumers abandoned, from time to time."""

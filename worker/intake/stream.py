@@ -33,6 +33,8 @@ ALONE_FROM: Final = 3  # the delivery from which an entry is suspected of killin
 
 Reply = TypeVar("Reply")
 _RawEntry = tuple[str, Mapping[bytes, bytes]]  # an entry's id and fields
+# The start of redis-py's error where XREADGROUP was refused, and not the command sent with it.
+_READ_REFUSED: Final = "Command # 1 "
 _RELEASED_IDLE: Final = timedelta(days=1)  # the idle time given to released entries
 # Checked and deleted in one step: DELCONSUMER discards what its consumer has pending.
 _REMOVE_CONSUMERS: Final = """
@@ -108,15 +110,16 @@ class Stream:
         read: list[_RawEntry] = []
         size = 0
         wait: int | None = whole_milliseconds(block)
+        now: datetime | None = None
         while len(read) < count and size < READ_BYTES_MAX:
             portion_count = min(count - len(read), self._portion)
-            portion = self._read_portion(portion_count, wait, begun=bool(read))
+            portion, now = self._read_portion(portion_count, wait, begun=bool(read))
             read += portion
             size += self._size_of(portion)
             if len(portion) < portion_count:
                 break
             wait = None  # there is something to do
-        return self._entries(read)
+        return self._entries(read, now)
 
     def reclaim(self, *, min_idle: timedelta, count: int) -> list[Entry]:
         """Take over up to *count* entries that a consumer was given *min_idle* ago or earlier.
@@ -185,18 +188,29 @@ class Stream:
         """Remove this consumer, unless it has pending entries."""
         self._remove(timedelta(), self._consumer)
 
-    def _read_portion(self, count: int, wait: int | None, *, begun: bool) -> list[_RawEntry]:
-        try:
-            reply: Any = self._in_group(
-                lambda: self._redis.xreadgroup(
+    def _read_portion(
+        self, count: int, wait: int | None, *, begun: bool
+    ) -> tuple[list[_RawEntry], datetime]:
+        """Return entries, and Redis' time once they were read, of the same round trip."""
+
+        def read() -> tuple[Any, tuple[int, int]]:
+            with self._redis.pipeline(transaction=False) as commands:
+                commands.xreadgroup(
                     GROUP, self._consumer, {self._key: ">"}, count=count, block=wait
                 )
-            )
+                commands.time()
+                reply, time = commands.execute()
+                return reply, time
+
+        try:
+            reply, time = self._in_group(read)
         except RedisError as error:
             # An error reply delivers nothing; the portions before it are pending in our name.
-            self._lost_reply = begun or not isinstance(error, ResponseError) or self._lost_reply
+            refused = isinstance(error, ResponseError) and str(error).startswith(_READ_REFUSED)
+            self._lost_reply = begun or not refused or self._lost_reply
             raise
-        return [(id_.decode(), fields) for _, entries in reply for id_, fields in entries]
+        raw = [(id_.decode(), fields) for _, entries in reply for id_, fields in entries]
+        return raw, _moment(time)
 
     def _claim_portion(self, ids: Sequence[str], idle: int) -> list[_RawEntry]:
         try:
@@ -215,17 +229,19 @@ class Stream:
             self._portion = max(1, min(PORTION, READ_BYTES_MAX // max(1, *sizes)))
         return sum(sizes)
 
-    def _entries(self, raw_entries: Sequence[_RawEntry]) -> list[Entry]:
+    def _entries(
+        self, raw_entries: Sequence[_RawEntry], now: datetime | None = None
+    ) -> list[Entry]:
         """Make entries of what was just read, in order of ids.
 
-        The time by which they were there (rule 3) takes a short round trip. Ids from the future,
-        which tell no time, take a second one. The entries of one read are a microsecond apart, so
-        that they keep their order next to those of another intake.
+        *now*: the time by which they were there (rule 3), if it came with them; it takes a short
+        round trip else. Ids from the future, which tell no time, take one more. The entries of one
+        read are a microsecond apart, so that they keep their order next to those of another intake.
         """
         if not raw_entries:
             return []
         try:
-            now = _moment(self._redis.time())
+            now = now or _moment(self._redis.time())
             is_ahead = entry_id_time(raw_entries[-1][0]) > now
             moments = read_moments(self._redis, self._keys) if is_ahead else None
         except RedisError:  # they stay pending in our name
