@@ -1,6 +1,7 @@
 """The intake's loop on real servers: it never dies, drops nothing, returns what it cannot apply."""
 
 import logging
+import threading
 from datetime import timedelta
 
 import pytest
@@ -13,7 +14,8 @@ from models.intake.apply import Applied, DecodedBatch
 from tests.support.closed_port import closed_port
 from tests.support.harness import OPERATOR, Harness
 from tests.support.intake_at_work import applying, events, publish, running
-from tests.support.wait import eventually
+from tests.support.wait import PATIENCE, eventually
+from worker.intake.loop import BATCHES_MAX
 
 
 @pytest.fixture
@@ -41,6 +43,28 @@ def test_entries_are_applied_then_removed_and_the_deliverers_are_woken(
     assert calls.notified == 1
     assert calls.batches[0].entries == 2
     assert calls.batches[0].applied.outcomes["ticket_win", "applied"] == 2
+
+
+def test_what_comes_while_no_batch_may_start_is_one_batch(redis, redis_url, engine, operator):
+    """Read before, each entry would be a batch of its own, and wait for another one to end."""
+    begun, free = threading.Semaphore(0), threading.Event()
+    later = [f"later-{number}" for number in range(20)]
+
+    def apply(opened: DecodedBatch, *, isolate_unclear: bool = False) -> Applied:
+        begun.release()
+        assert free.wait(PATIENCE.total_seconds())
+        return applying(engine)(opened, isolate_unclear=isolate_unclear)
+
+    with running(redis_url, apply) as calls:
+        for ticket in range(BATCHES_MAX):
+            publish(redis, operator, f"{ticket}")
+            assert begun.acquire(timeout=PATIENCE.total_seconds())
+        publish(redis, operator, *later)  # one after the other
+        free.set()
+        eventually(lambda: len(calls.batches) > BATCHES_MAX)
+
+    assert sorted(batch.entries for batch in calls.batches) == [1] * BATCHES_MAX + [len(later)]
+    assert events(engine) == BATCHES_MAX + len(later)
 
 
 def test_an_undecodable_entry_is_stored_as_rejected_and_wakes_no_deliverer(

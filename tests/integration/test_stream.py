@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.connection import Connection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
@@ -79,6 +80,31 @@ def test_a_read_returns_no_more_than_its_count(redis, consumer):
 
     assert ids(read(stream, 2)) == published[:2]
     assert ids(read(stream, 2)) == published[2:]
+
+
+class Counting(Connection):
+    """A connection that counts how often it sends."""
+
+    sent = 0
+
+    def send_packed_command(self, command: object, check_health: object = True) -> None:  # noqa: FBT002 - redis-py's
+        type(self).sent += 1
+        super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]  # redis-py's
+
+
+def test_entries_come_with_redis_time_in_one_round_trip(redis, consumer, redis_url):
+    read(consumer("another"))  # makes the group
+    pool = ConnectionPool.from_url(redis_url, connection_class=Counting)
+    with Redis.from_pool(pool) as client:
+        client.ping()  # connects
+        before = Counting.sent
+        stream = Stream(client, consumer="a")
+        published = add(redis, "one")
+
+        entries = read(stream)
+
+        assert ids(entries) == published
+        assert Counting.sent == before + 1
 
 
 BIG = "x" * (256 * 1024)

@@ -190,27 +190,35 @@ class Stream:
 
     def _read_portion(
         self, count: int, wait: int | None, *, begun: bool
-    ) -> tuple[list[_RawEntry], datetime]:
-        """Return entries, and Redis' time once they were read, of the same round trip."""
+    ) -> tuple[list[_RawEntry], datetime | None]:
+        """Return entries and, of the first portion, Redis' time once they were read.
 
-        def read() -> tuple[Any, tuple[int, int]]:
+        That one comes in the same round trip, which is all that the read of a few entries takes.
+        """
+
+        def ask(redis: Redis) -> Any:  # noqa: ANN401 - redis-py's reply
+            return redis.xreadgroup(
+                GROUP, self._consumer, {self._key: ">"}, count=count, block=wait
+            )
+
+        def ask_both() -> Any:  # noqa: ANN401 - redis-py's replies
             with self._redis.pipeline(transaction=False) as commands:
-                commands.xreadgroup(
-                    GROUP, self._consumer, {self._key: ">"}, count=count, block=wait
-                )
+                ask(commands)
                 commands.time()
-                reply, time = commands.execute()
-                return reply, time
+                return commands.execute()
 
         try:
-            reply, time = self._in_group(read)
+            if begun:
+                reply, time = self._in_group(lambda: ask(self._redis)), None
+            else:
+                reply, time = self._in_group(ask_both)
         except RedisError as error:
             # An error reply delivers nothing; the portions before it are pending in our name.
             refused = isinstance(error, ResponseError) and str(error).startswith(_READ_REFUSED)
             self._lost_reply = begun or not refused or self._lost_reply
             raise
         raw = [(id_.decode(), fields) for _, entries in reply for id_, fields in entries]
-        return raw, _moment(time)
+        return raw, None if time is None else _moment(time)
 
     def _claim_portion(self, ids: Sequence[str], idle: int) -> list[_RawEntry]:
         try:
@@ -241,7 +249,7 @@ class Stream:
         if not raw_entries:
             return []
         try:
-            now = now or _moment(self._redis.time())
+            now = _moment(self._redis.time()) if now is None else now
             is_ahead = entry_id_time(raw_entries[-1][0]) > now
             moments = read_moments(self._redis, self._keys) if is_ahead else None
         except RedisError:  # they stay pending in our name
