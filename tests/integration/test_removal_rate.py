@@ -7,11 +7,16 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from models.settings.settings import Settings
-from models.sweeps.retention import remove_expired
+from models.sweeps.retention import (
+    LOCK_CANCELLED,
+    LOCK_CLOSED,
+    Position,
+    remove_expired,
+)
 from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
 from tests.support.plans import plans_of, touched_by
-from worker.sweep.round import Sweep
+from worker.sweep.round import REMOVAL_RESTART, Sweep
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 RETENTION = timedelta(days=90)
@@ -67,8 +72,8 @@ def connection(engine: Engine) -> Iterator[Connection]:
         yield opened
 
 
-def remove(connection: Connection) -> int:
-    return remove_expired(connection, before=NOW - RETENTION, limit=BATCH)
+def remove(connection: Connection, position: Position | None = None) -> int:
+    return remove_expired(connection, before=NOW - RETENTION, limit=BATCH, position=position)
 
 
 def test_a_batch_reads_what_it_removes_and_no_whole_table(connection):
@@ -102,6 +107,35 @@ def test_the_plan_of_a_batch_takes_the_indexes_made_for_it(connection):
     assert not set(BIG) & plans.whole_tables
 
 
+def test_a_batch_reads_no_more_however_many_were_removed_before_it(connection):
+    """Their rows and index entries are there as long as PostgreSQL cannot vacuum, as here."""
+    position = Position()
+
+    def find() -> None:
+        limits = {"before": NOW - RETENTION, "limit": BATCH}
+        connection.execute(LOCK_CLOSED, {"since": position.closed, **limits})
+        connection.execute(LOCK_CANCELLED, {"since": position.cancelled, **limits})
+
+    first = plans_of(connection, find).pages
+    for _ in range(OLD // 2 // BATCH - 1):
+        assert remove(connection, position) == 3 * BATCH
+
+    assert plans_of(connection, find).pages <= 1.1 * first
+
+
+def test_what_has_to_stay_is_passed_once(connection):
+    connection.execute(
+        text("UPDATE ticket SET unfinished = 1 WHERE least(closed_at, cancelled_at) < :before"),
+        {"before": NOW - RETENTION},
+    )
+    position = Position()
+    first = touched_by(connection, lambda: remove(connection, position))
+
+    again = touched_by(connection, lambda: remove(connection, position))
+
+    assert (first.by_index["ticket"], again.by_index["ticket"]) == (OLD, 0)
+
+
 class Sight:
     """Nothing waits to be applied."""
 
@@ -113,7 +147,7 @@ def settings() -> Settings:
     return plain_settings(sweep_batch=BATCH, sweep_interval="1s")
 
 
-def test_a_round_removes_for_a_tenth_of_its_interval_and_the_next_goes_on(engine, connection):
+def test_a_round_removes_for_a_small_part_of_its_interval_and_the_next_goes_on(engine, connection):
     """Live tickets come first: closings must not wait until a large stock is gone."""
     connection.commit()
     seconds = iter(range(1_000_000))  # each reading of the clock is 30 ms later
@@ -130,5 +164,28 @@ def test_a_round_removes_for_a_tenth_of_its_interval_and_the_next_goes_on(engine
     while once := sweep.round().forgotten:
         removed += once
 
-    assert first == 4 * 3 * BATCH  # batches until 100 ms are over; of each kind so many
+    assert first == 3 * BATCH  # a batch, after which 30 ms are over; of each kind so many
     assert removed == 2 * OLD
+
+
+def test_what_had_to_stay_goes_a_day_after_it_was_passed(harness, records):
+    """A removal goes on where it was, and begins at the oldest once a day."""
+    sweep = Sweep(
+        transaction=harness.engine.begin,
+        clock=harness.clock,
+        watermark_source=Sight(),
+        settings=settings(),
+    )
+    harness.say("ticket_discard", "held")
+    last = harness.claim_one()
+    harness.hold("held")
+    harness.record(last)
+    harness.wait(RETENTION + timedelta(days=1))
+    assert sweep.round().forgotten == 0
+
+    harness.release_ticket("held")
+    harness.wait(REMOVAL_RESTART - timedelta(seconds=1))
+    assert sweep.round().forgotten == 0
+    harness.wait(timedelta(seconds=1))
+    assert sweep.round().forgotten == 1
+    assert records.tickets() == []

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from models.intake.apply import apply_entries
 from models.outbox.attempts import ATTEMPTS
 from models.outbox.values import Dead, Delivered
-from models.sweeps.retention import remove_expired
+from models.sweeps.retention import Position, remove_expired
 from models.vocabulary import Outcome
 from tests.support.harness import CLOSE_DELAY, PARKING_WINDOW, SLIP, Harness
 from tests.support.poison import BREAK, CHECK_VIOLATION
@@ -224,6 +224,30 @@ def test_the_statement_in_the_changelog_lets_older_tickets_that_nothing_opened_g
     harness.wait(RETENTION * 2)
 
     assert forget_old(harness) == 1
+
+
+def test_a_batch_begins_where_the_one_before_ended_and_a_new_removal_at_the_oldest(
+    harness, records, engine
+):
+    for ticket_id in ("held", "first", "second"):
+        live_and_close(harness, ticket_id)
+        if ticket_id == "held":
+            harness.hold(ticket_id)
+        else:
+            harness.deliver()
+    harness.wait(RETENTION * 2)
+    position = Position()
+
+    def removed(at: Position) -> int:
+        with engine.begin() as connection:
+            return remove_expired(connection, before=harness.now - RETENTION, limit=1, position=at)
+
+    assert removed(position) == 1
+    harness.release_ticket("held")
+    harness.deliver()
+    assert [removed(position), removed(position)] == [1, 0]
+    assert records.tickets() == ["held"]
+    assert removed(Position()) == 1
 
 
 def test_it_removes_a_bounded_batch_oldest_first(harness):

@@ -37,30 +37,32 @@ STARTING_MAX = timedelta(seconds=60)
 WARM = 2_000  # events before each round: connections, prepared statements
 UNCHECKED = text("SET LOCAL session_replication_role = replica")
 # Tickets with a whole life: opened, won and closed, with both notices delivered.
-STOCK = {
-    "tickets": text("""
+STOCK = text("""
+    WITH tickets AS (
         INSERT INTO ticket (operator, ticket_id, status, result, generation, notices, settled_at,
-                            closed_at, created_at, changed_at)
-        SELECT 1, 'old-' || n, 'closed', 'won', 1, 2, at, at, at, at
-          FROM generate_series(1, CAST(:old AS int)) AS n,
-               LATERAL (SELECT now() - interval '100 days' + n * interval '1 ms' AS at) moment"""),
-    "events": text("""
+                            closed_at, details, created_at, changed_at)
+        SELECT 1, 'old-' || n, 'closed', 'won', 1, 2, at, at,
+               jsonb_build_object('ticket_code', md5(CAST(n AS text)), 'player_id', n % 100000,
+                                  'price', 500, 'stake', 444, 'currency', 'EUR',
+                                  'ticket_type', 'quickbet', 'gross_payout', 1200,
+                                  'net_payout', 1145), at, at
+          FROM generate_series(CAST(:low AS int), CAST(:high AS int)) AS n,
+               LATERAL (SELECT now() - interval '100 days' + n * interval '1 ms' AS at) moment
+     RETURNING id, closed_at),
+    events AS (
         INSERT INTO ticket_event (ticket, event_id, action, data, order_time, received_at, outcome,
-                                  status_before, status_after, decided_at)
+                                  status_before, status_after, decided_at, operator)
         SELECT t.id, action || t.id, action, '{"operator":"acme","ticket_id":"old"}', t.closed_at,
-               t.closed_at, 'applied', 'open', 'open', t.closed_at
-          FROM ticket t, unnest(ARRAY['ticket_open', 'ticket_win']) AS action
-         WHERE t.status = 'closed'"""),
-    "notices": text("""
-        INSERT INTO notice (ticket, operator, number, action, generation, body, head, due_at,
-                            claims, tries, ended, ended_at, created_at, took_ms, http_status)
-        SELECT t.id, 1, number, action, 1,
-               '{"action":"' || action || '","data":{"operator":"acme","ticket_id":"old"}}',
-               false, t.closed_at, 1, 1, 'delivered', t.closed_at, t.closed_at, 5, 200
-          FROM ticket t,
-               (VALUES (1, 'ticket_win'), (2, 'ticket_closed')) AS notices (number, action)
-         WHERE t.status = 'closed'"""),
-}
+               t.closed_at, 'applied', 'open', 'open', t.closed_at, 1
+          FROM tickets t, unnest(ARRAY['ticket_open', 'ticket_win']) AS action)
+    INSERT INTO notice (ticket, operator, number, action, generation, body, head, due_at,
+                        claims, tries, ended, ended_at, created_at, took_ms, http_status)
+    SELECT t.id, 1, number, action, 1,
+           '{"action":"' || action || '","data":{"operator":"acme","ticket_id":"old"}}',
+           false, t.closed_at, 1, 1, 'delivered', t.closed_at, t.closed_at, 5, 200
+      FROM tickets t,
+           (VALUES (1, 'ticket_win'), (2, 'ticket_closed')) AS notices (number, action)""")
+AT_ONCE = 200_000
 # Tickets that come due one after the other while the round lasts.
 DUE = text("""
     INSERT INTO ticket (operator, ticket_id, status, result, generation, notices, settled_at,
@@ -161,12 +163,18 @@ def running(database: Database, kind: str) -> Iterator[None]:
 def stock(database: Database, old: int) -> None:
     """Put the closed tickets there, and nothing else."""
     database.empty()
-    for statement in STOCK.values():
-        with database.engine.begin() as connection:
-            connection.execute(UNCHECKED)
-            connection.execute(statement, {"old": old})
+    database.tidy("TRUNCATE tombstone")
+    put_stock(database, old)
     database.tidy("VACUUM ANALYZE")
     database.tidy("CHECKPOINT")
+
+
+def put_stock(database: Database, old: int) -> None:
+    """Add the closed tickets to what is there."""
+    for low in range(1, old + 1, AT_ONCE):
+        with database.engine.begin() as connection:
+            connection.execute(UNCHECKED)
+            connection.execute(STOCK, {"low": low, "high": min(low + AT_ONCE - 1, old)})
 
 
 def removal_alone(database: Database, *, old: int) -> float:
