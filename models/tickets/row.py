@@ -10,12 +10,13 @@ so a few rows are inserted by a statement that goes along with others.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import cache
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import psycopg
 from pydantic_core import to_json
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row, TextClause, text
 
 from models.database.round_trip import RoundTrip, driver_of, failed
 from models.events.kept_once import SINCE
@@ -40,10 +41,11 @@ class NewRows:
         given = (f"{name} {type_}" for name, type_ in zip(columns, self._types, strict=True))
         taken = (f"CAST({name} AS {type_})" for name, type_ in columns.items())
         self._names = tuple(columns)
-        self._insert = text(f"""
+        self.insert = f"""
             INSERT INTO {table} ({names})
             SELECT {", ".join(taken)}
-              FROM json_to_recordset(CAST(:rows AS json)) AS r({", ".join(given)})""")  # noqa: S608 - the names of columns
+              FROM json_to_recordset(CAST(:{table} AS json)) AS r({", ".join(given)})"""  # noqa: S608 - the names of columns
+        self._insert = text(self.insert)
 
     def write(self, trip: RoundTrip, rows: Sequence[NewRow]) -> None:
         """Insert *rows* after what *trip* was asked: a few with it, when it is run; many now.
@@ -54,7 +56,11 @@ class NewRows:
             trip.run()
             self._copy_in(trip.connection, rows)
         elif rows:
-            trip.ask(self._insert, {"rows": to_json([self._object(row) for row in rows]).decode()})
+            trip.ask(self._insert, self.parameters(rows))
+
+    def parameters(self, rows: Sequence[NewRow]) -> dict[str, str]:
+        """Return *rows* as the parameter of `insert`."""
+        return {self.table: to_json([self._object(row) for row in rows]).decode()}
 
     def _object(self, row: NewRow) -> dict[str, Any]:
         fields = dict(zip(self._names, row, strict=True))
@@ -72,6 +78,30 @@ class NewRows:
                     copy.write_row(row)
         except psycopg.Error as error:
             raise failed(connection, error) from error
+
+
+def write_together(trip: RoundTrip, written: Sequence[tuple[NewRows, Sequence[NewRow]]]) -> None:
+    """Insert rows into several tables: a few by one statement.
+
+    Raises DBAPIError, like any statement.
+    """
+    written = [(table, rows) for table, rows in written if rows]
+    if not written or any(len(rows) > FEW_ROWS for _, rows in written):
+        for table, rows in written:
+            table.write(trip, rows)
+        return
+    parameters: dict[str, str] = {}
+    for table, rows in written:
+        parameters |= table.parameters(rows)
+    trip.ask(_together(tuple(table for table, _ in written)), parameters)
+
+
+@cache
+def _together(tables: tuple[NewRows, ...]) -> TextClause:
+    """Return the statement: each foreign key is checked at its end."""
+    *first, last = tables
+    before = ", ".join(f"new_{table.table} AS ({table.insert})" for table in first)
+    return text(f"WITH {before} {last.insert}" if before else last.insert)
 
 
 def document(value: dict[str, Any]) -> str:

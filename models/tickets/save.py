@@ -1,6 +1,7 @@
 """Saves what was decided: tickets, then events, then notices (rule 19), one statement each.
 
-A few rows of each take one round trip together, and COMMIT may go along with them.
+A few new rows of all three take one statement, and all that is saved one round trip. COMMIT may go
+along with it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,6 +34,7 @@ from models.tickets.row import (
     inserted_row,
     settled_rows,
     updated_row,
+    write_together,
 )
 from models.vocabulary import NOT_WANTED, RESULTS, Action, NoticeEnd, Outcome, Status
 
@@ -154,8 +156,9 @@ def save_changes(
     notices, due = _notice_rows(changes, now)
     trip = RoundTrip(connection)
     _update_tickets(trip, filter(_is_row_changed, changes), now)
-    _save_events(trip, changes, now, with_tickets=False)
-    NOTICES.write(trip, notices)
+    fresh, ended = _event_rows(changes, now, with_tickets=False)
+    _ask(trip, UPDATE_EVENTS, ended, now)
+    write_together(trip, [(EVENTS, fresh), (NOTICES, notices)])
     trip.run(commit=commit)
     return due
 
@@ -183,13 +186,15 @@ def save_new_tickets(
     )
     trip = RoundTrip(connection)
     try:
+        rows = [inserted_row(ticket, now) for ticket in tickets]
         if not commit:
             trip.ask(_BEFORE_TICKETS)
-        TICKETS.write(trip, [inserted_row(ticket, now) for ticket in tickets])
-        if not commit:
+            TICKETS.write(trip, rows)
             trip.ask(_AFTER_TICKETS)
-        _save_events(trip, changes, now, with_tickets=True)
-        NOTICES.write(trip, notices)
+            rows = []
+        fresh, ended = _event_rows(changes, now, with_tickets=True)
+        _ask(trip, UPDATE_EVENTS, ended, now)
+        write_together(trip, [(TICKETS, rows), (EVENTS, fresh), (NOTICES, notices)])
         trip.run(commit=commit)
     except DBAPIError as error:
         if not _is_taken(error):
@@ -235,10 +240,10 @@ def _is_row_changed(change: TicketChange) -> bool:
     return ticket.changed or (ticket.status is Status.ABSENT and bool(change.decided))
 
 
-def _save_events(
-    trip: RoundTrip, changes: Iterable[TicketChange], now: datetime, *, with_tickets: bool
-) -> None:
-    """Insert fresh events and end parked ones. *with_tickets*: theirs were just inserted."""
+def _event_rows(
+    changes: Iterable[TicketChange], now: datetime, *, with_tickets: bool
+) -> tuple[list[NewRow], list[dict[str, Any]]]:
+    """Return fresh events and the ends of parked ones. *with_tickets*: theirs are just inserted."""
     fresh: list[NewRow] = []
     ended: list[dict[str, Any]] = []
     for change in changes:
@@ -248,8 +253,7 @@ def _save_events(
                 fresh.append(_event_row(change.ticket, decided, now, details))
             else:
                 ended.append(_event_end(change.ticket.id, decided))
-    EVENTS.write(trip, fresh)
-    _ask(trip, UPDATE_EVENTS, ended, now)
+    return fresh, ended
 
 
 def _ask(

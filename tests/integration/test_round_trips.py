@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
-from models.database.engine import open_engine
+from models.database.engine import Transaction, open_engine
 from models.database.liveness import ASKED_AFTER, Liveness
 from models.database.round_trip import AskedTime, RoundTrip, driver_of
 from models.intake.apply import apply_entries
@@ -27,6 +27,7 @@ TABLE = text("CREATE TABLE written (word text PRIMARY KEY)")
 WRITE, WRITTEN = text("INSERT INTO written VALUES (:word)"), text("SELECT word FROM written")
 END = text("SELECT pg_terminate_backend(:pid, 5000)")
 WAITED_FOR = re.compile(r"\tF\t\d+\t(?:Sync|Query)\b")  # in libpq's trace
+EXECUTED = re.compile(r"\tF\t\d+\tExecute\b")
 
 
 @pytest.fixture
@@ -53,23 +54,35 @@ def write(connection: Connection, *texts: str, commit: bool = False) -> None:
 
 def round_trips(connection: Connection, action: Callable[[], object]) -> int:
     """How often *connection* waits for the server."""
+    return len(WAITED_FOR.findall(traced(connection, action)))
+
+
+def traced(connection: Connection, action: Callable[[], object]) -> str:
+    """Return libpq's trace of what *connection* sends."""
     pgconn = driver_of(connection).pgconn
     with tempfile.TemporaryFile() as trace:
         pgconn.trace(trace.fileno())
         action()
         pgconn.untrace()
         trace.seek(0)
-        return len(WAITED_FOR.findall(trace.read().decode()))
+        return trace.read().decode()
+
+
+def transactions_of(connection: Connection) -> Transaction:
+    """What begins transactions of *connection*."""
+
+    @contextmanager
+    def transaction() -> Iterator[Connection]:
+        with connection.begin():
+            yield connection
+
+    return transaction
 
 
 def test_an_event_waits_twice_until_it_is_committed_and_its_claim_three_times(harness, engine):
     """What a message takes from the stream to its partner is made of these."""
     with engine.connect() as connection:
-
-        @contextmanager
-        def transaction() -> Iterator[Connection]:
-            with connection.begin():
-                yield connection
+        transaction = transactions_of(connection)
 
         def apply(ticket: str) -> int:
             entries = [harness.event("ticket_win", ticket)]
@@ -102,6 +115,28 @@ def test_an_event_waits_twice_until_it_is_committed_and_its_claim_three_times(ha
 
     assert first[1][1] == 1  # it makes the circuit as well
     assert second == (2, (3, 1))
+
+
+def test_a_new_ticket_its_event_and_its_notice_are_one_statement(harness, engine):
+    with engine.connect() as connection:
+
+        def apply(ticket: str) -> int:
+            entries = [harness.event("ticket_win", ticket)]
+            sent = traced(
+                connection,
+                lambda: apply_entries(
+                    transactions_of(connection),
+                    entries,
+                    clock=DatabaseClock(),
+                    parking_window=PARKING_WINDOW,
+                ),
+            )
+            return len(EXECUTED.findall(sent))
+
+        apply("first")
+        statements = apply("second")
+
+    assert statements == len(("BEGIN", "clock", "operators", "look-up", "rows", "COMMIT"))
 
 
 def test_what_is_sent_together_is_answered_together(written):
