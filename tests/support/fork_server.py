@@ -49,6 +49,7 @@ _STARTS_OTHERS: Final = {"up", "demo"}
 # These may differ from the fork server's: nothing reads them before a program's first line runs.
 _READ_LATE: Final = re.compile(
     r"(SLIPWAY|FLOWER)_\w+|PYTEST_CURRENT_TEST|TMPDIR|PATH|PWD|OLDPWD|SHLVL|_"
+    r"|GATEWAY_URL|API_KEY_FILE"  # of the programs on the page about publishing
 )
 _WARNINGS, _SHOW_THEM = "PYTHONWARNINGS", "default"  # the only value that a child can take over
 _LINE_OF_SHELL: Final = re.compile(r"((?:.*&& )?)exec (.*)")
