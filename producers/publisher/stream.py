@@ -11,8 +11,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from models.events.stream_contract import EVENT_FIELD, STREAM
-from models.settings.redis_address import redis_address
-from models.settings.redis_files import redis_files_problems
+from models.settings.redis_address import redis_address, redis_tls
 from producers.publisher.append import StreamAppender
 from producers.publisher.connection import connect
 from producers.publisher.errors import CallTooLarge
@@ -79,8 +78,7 @@ class Publisher:
         names, is not valid for SLIPWAY_REDIS_URL.
         """
         address = redis_address(url)
-        if problems := [*redis_files_problems({"url": address}, now=utc_now())]:
-            raise ValueError("; ".join(problems))
+        _check_files(address)
         client = connect(
             address,
             stream=stream,
@@ -143,6 +141,19 @@ class Publisher:
 
     def _log_failure(self, refusal: Exception) -> None:
         log.warning("publish_failed", extra={"stream": self._stream, "reason": str(refusal)})
+
+
+def _check_files(address: str) -> None:
+    """Raise ValueError if a file that *address* names cannot be used."""
+    tls = redis_tls(address)
+    if tls is None or not tls.files:
+        return
+    from models.settings.redis_files import (  # noqa: PLC0415 - loads certificates' code, 3 MiB, for files only
+        redis_files_problems,
+    )
+
+    if problems := [*redis_files_problems({"url": address}, now=utc_now())]:
+        raise ValueError("; ".join(problems))
 
 
 def _groups(prepared: Sequence[PreparedEvent]) -> Iterator[list[PreparedEvent]]:

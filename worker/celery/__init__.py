@@ -2,4 +2,4 @@
 
 from models.platform.lean_imports import import_lean
 
-import_lean("redis", "structlog")
+import_lean("redis", "structlog", "celery.bin.base", "celery.bootsteps", "celery.utils.debug")
