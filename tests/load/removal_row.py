@@ -251,10 +251,9 @@ def remove_until(database: Database, stop: threading.Event, position: Position) 
 def emptied(database: Database) -> None:
     """Remove what is left, vacuum, and say what that took and what is left of the files."""
     server = postgres_of(database)
-    with database.engine.connect() as connection:
-        wal = connection.execute(WAL).scalar_one()
-        batches = remove_all(database)
-        wal = connection.execute(WAL).scalar_one() - wal
+    wal = written(database)
+    batches = remove_all(database)
+    wal = written(database) - wal
     removed, processor = (
         sum(each.removed for each in batches),
         sum(each.processor for each in batches),
@@ -275,6 +274,12 @@ def emptied(database: Database) -> None:
         f" processor: {sizes(database)}"
     )
     database.tidy("TRUNCATE tombstone")
+
+
+def written(database: Database) -> int:
+    """Bytes of WAL so far."""
+    with database.engine.begin() as connection:
+        return int(connection.execute(WAL).scalar_one())
 
 
 def sizes(database: Database) -> str:

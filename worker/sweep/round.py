@@ -30,8 +30,8 @@ from worker.sweep.watermark import WatermarkSource
 
 ROUND_MAX: Final = timedelta(seconds=20)  # then the next round continues, with a newer watermark
 # The share of the time between two rounds that removes old tickets, and a batch at most. Nothing
-# waits for that; live tickets on two cores that are busy lose less than a twentieth by it, where
-# without a limit it would take a third, and delay the closings.
+# waits for that; PostgreSQL needs about a hundredth of two cores for it. Without a limit it would
+# take a third of them from live tickets, and delay the closings.
 REMOVAL_SHARE: Final = 0.03
 # Then the removal begins at the oldest once more, for what had to stay when it passed there.
 REMOVAL_RESTART: Final = timedelta(days=1)
