@@ -10,6 +10,7 @@ from models.bet_engine.access import Caller
 from models.bet_engine.ticket_object import BetEngineTicket, TicketObject, ticket_object
 from models.events.stored import well_typed_facts
 from models.events.stream_contract import ID_CHARACTERS_MAX
+from models.events.time_of_change import CHANGED_AT
 from models.vocabulary import Result, Status
 
 # An id takes precedence over a code. Codes are short and are reused: the newest ticket has it.
@@ -24,8 +25,8 @@ FIND_ID: Final = text("""
           ORDER BY t.id DESC LIMIT 1)
     ) AS candidate ORDER BY place LIMIT 1
 """)
-_FACTS = """t.ticket_id, t.status, t.result, t.details, t.amounts, t.created_at,
-           greatest(t.changed_at, t.closed_at) AS changed_at"""
+_FACTS = f"""t.ticket_id, t.status, t.result, t.details, t.amounts, t.created_at,
+           {CHANGED_AT} AS changed_at"""
 READ: Final = text(f"SELECT {_FACTS} FROM ticket t WHERE t.id = :id")  # noqa: S608 - constant
 # Newest first. Two statements, because each has its index: `ticket_newest`, on `-id`, and
 # `ticket_of_player`.

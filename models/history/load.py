@@ -119,7 +119,7 @@ def _ticket_fact(ticket: Row[Any]) -> TicketFact:
         ),
         cancelled_by=ticket.cancelled_by,
         created_at=ticket.created_at,
-        changed_at=max(filter(None, (ticket.changed_at, ticket.closed_at))),
+        changed_at=ticket.changed_at,
         close_delay=ticket.close_delay,
         operator_disabled_at=ticket.operator_disabled_at,
         operator_ended_at=ticket.operator_ended_at,

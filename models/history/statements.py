@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import text
 
+from models.events.time_of_change import CHANGED_AT
 from models.history.values import ANSWER_CHARACTERS_MAX
 from models.outbox.attempts import ATTEMPTS
 
@@ -15,10 +16,11 @@ EVENT_FACTS: Final = """
            e.event_id, e.action, e.data, e.left_out, e.occurred_at, e.order_time, e.sequence,
            e.received_at, e.outcome, e.reason, e.message, e.status_before, e.status_after,
            e.decided_at, e.park_until, e.repeats, e.repeated_at, e.dropped_at, e.traceparent"""
-TICKETS: Final = text("""
+TICKETS: Final = text(f"""
     SELECT t.id, o.code AS operator, t.ticket_id, t.status, t.result, t.generation, t.settled_at,
            t.close_due_at, t.closed_at, t.parked, t.unfinished, t.on_hold_at, t.erased_at,
-           t.bodies_removed_at, t.cancelled_at, t.cancelled_by, t.created_at, t.changed_at,
+           t.bodies_removed_at, t.cancelled_at, t.cancelled_by, t.created_at,
+           {CHANGED_AT} AS changed_at,
            t.details, t.amounts, o.close_delay, o.disabled_at AS operator_disabled_at,
            o.ended_at AS operator_ended_at, c.opened_at, c.reason AS circuit_reason, c.probe_at,
            s.ended_at AS swept_at, s.horizon AS watermark
@@ -26,7 +28,7 @@ TICKETS: Final = text("""
       LEFT JOIN circuit c ON c.operator = o.id AND c.closed_at IS NULL
       LEFT JOIN sweep_round s ON true
      WHERE t.ticket_id = :ticket_id AND (CAST(:operator AS text) IS NULL OR o.code = :operator)
-     ORDER BY o.code LIMIT :limit""")
+     ORDER BY o.code LIMIT :limit""")  # noqa: S608 - a constant
 EVENTS: Final = text(f"""
     SELECT {EVENT_FACTS}
       FROM ticket_event e

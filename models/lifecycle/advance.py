@@ -41,6 +41,11 @@ class DecidedEvent(NamedTuple):
     after: str
     park_until: datetime | None = None
 
+    @property
+    def is_applied(self) -> bool:
+        """Whether the event did what it says."""
+        return self.decision.outcome is Outcome.APPLIED
+
 
 class _ParkedEvent(NamedTuple):
     """A pending event that has to wait, and the decision that says what for."""

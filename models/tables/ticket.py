@@ -130,6 +130,7 @@ class Ticket(SQLModel, table=True):
     created_at: datetime | None = Field(default=None, sa_column=timestamp_column(default_now=True))
     # By an event or a person. What its partner received and its close have times of their own, and
     # those updates leave alone what stands from `details` on: WAL holds no details for them.
+    # A plain result does, too: its event has the time. Read by `models.events.time_of_change`.
     changed_at: datetime | None = Field(default=None, sa_column=timestamp_column(default_now=True))
     # When what identifies its player was blanked (rule 25).
     erased_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))

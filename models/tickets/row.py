@@ -19,7 +19,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, Row, TextClause, text
 
 from models.database.round_trip import RoundTrip, driver_of, failed
-from models.events.kept_once import SINCE
+from models.events import kept_once, time_of_change
 from models.lifecycle.ticket import SETTLED, Terms, TicketState
 from models.vocabulary import Result, Status
 
@@ -161,10 +161,20 @@ _TERMS: Final = (
     "ended_at",
     "wants",
 )
-# Every process knows what an event's data may leave out (`models.migrations.finalize`).
-_KEEPS_ONCE: Final = f"""
-       coalesce((SELECT revision >= '{SINCE}' FROM finalized_upgrade WHERE id = 1), false)"""  # noqa: S608 - a constant
-TERMS_OF_OPERATOR: Final = f"id AS operator, {', '.join(_TERMS)}, {_KEEPS_ONCE} AS keeps_once"
+
+
+def _known(since: str) -> str:
+    """Return whether every process knows the form of that revision (`models.migrations.finalize`).
+
+    As an expression of SQL.
+    """
+    return f"""
+       coalesce((SELECT revision >= '{since}' FROM finalized_upgrade WHERE id = 1), false)"""  # noqa: S608 - a constant
+
+
+TERMS_OF_OPERATOR: Final = f"""id AS operator, {", ".join(_TERMS)},
+       {_known(kept_once.SINCE)} AS keeps_once,
+       {_known(time_of_change.SINCE)} AS times_once"""
 
 # Of a ticket `t`: its operator and key, then the other fields of its state, in their order.
 _EXPRESSIONS: Final = {

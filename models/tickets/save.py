@@ -60,9 +60,11 @@ MAKE_EVENTS_WHOLE = text("""
 
 # Nearly all tickets that are updated are open ones that were settled. They take a third of the
 # time so: of an object for each row, PostgreSQL reads every column by its name.
+# No :changed_at: their events have the time (`models.events.time_of_change`).
 UPDATE_SETTLED = text(f"""
     UPDATE ticket t
-       SET {SETTLED_ASSIGNMENTS}, changed_at = :now, cancelled_at = NULL
+       SET {SETTLED_ASSIGNMENTS}, cancelled_at = NULL,
+           changed_at = coalesce(CAST(:changed_at AS timestamptz), t.changed_at)
       FROM {SETTLED_ROWS}
      WHERE t.id = r.id""")  # noqa: S608 - constant lists of columns
 
@@ -215,16 +217,19 @@ def _is_taken(error: DBAPIError) -> bool:
 
 def _update_tickets(trip: RoundTrip, changes: Iterable[TicketChange], now: datetime) -> None:
     settled: list[TicketState] = []
+    once = True  # all may rely on the times of the events
     others: list[dict[str, Any]] = []
     for change in changes:
         ticket = change.ticket
         if change.decided and ticket.settled_only and not ticket.is_over:
             settled.append(ticket)
+            once &= ticket.terms.times_once and any(each.is_applied for each in change.decided)
         else:
             news = bool(change.decided) or ticket.has_news
             others.append(updated_row(ticket, news=news))
     if settled:
-        trip.ask(UPDATE_SETTLED, {**settled_rows(settled), "now": now})
+        changed_at = None if once else now
+        trip.ask(UPDATE_SETTLED, {**settled_rows(settled), "changed_at": changed_at})
     if changing := [row["id"] for row in others if row["filled"] or row["amended"]]:
         trip.ask(MAKE_EVENTS_WHOLE, {"tickets": changing})
     _ask(trip, UPDATE_TICKETS, others, now)

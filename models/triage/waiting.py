@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy import Connection, RowMapping, text
 
 from models.events.stored import stored_object
+from models.events.time_of_change import CHANGED_AT
 from models.operators.listing import unknown_operator
 from models.outbox.attempts import ATTEMPTS
 from models.platform.errors import SlipwayError
@@ -49,16 +50,16 @@ UNDELIVERED: Final = text(f"""
                           WHERE a.notice = n.id ORDER BY a.claim DESC LIMIT 1) a ON true
      ORDER BY n.due_at, n.id""")  # noqa: S608 - a constant
 # `ticket_unended` is a partial index: the statement must repeat its condition.
-TICKETS: Final = text("""
+TICKETS: Final = text(f"""
     SELECT t.id, CAST(:operator AS text) AS operator, t.ticket_id, t.status, t.result,
-           t.created_at, t.changed_at, t.close_due_at, t.parked, t.unfinished, t.on_hold_at,
-           t.details, t.amounts
+           t.created_at, {CHANGED_AT} AS changed_at,
+           t.close_due_at, t.parked, t.unfinished, t.on_hold_at, t.details, t.amounts
       FROM ticket t
      WHERE t.operator = (SELECT id FROM operator WHERE code = :operator)
        AND t.closed_at IS NULL AND t.cancelled_at IS NULL AND t.id > :id
        AND t.status = ANY(CAST(:statuses AS text[]))
        AND (CAST(:before AS timestamptz) IS NULL OR t.created_at <= :before)
-     ORDER BY t.id LIMIT :limit""")
+     ORDER BY t.id LIMIT :limit""")  # noqa: S608 - a constant
 _WRONG_PLACE: Final = "is not where a page ends; take it from the end of the page before"
 _NUMBER_MAX: Final = 2**63 - 1
 KNOWN: Final = text("SELECT EXISTS (SELECT FROM operator WHERE code = :operator)")

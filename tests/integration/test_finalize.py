@@ -1,20 +1,27 @@
 """`slipway migrate --finalize`: until then all is stored as the release before reads it."""
 
 import shutil
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
 from sqlalchemy import Engine, make_url, text
 
+from models.bet_engine.access import Caller
+from models.bet_engine.tickets import list_tickets
+from models.events import time_of_change
 from models.events.kept_once import SINCE
 from models.history.load import load_histories
-from models.migrations.finalize import NEEDED, finalized
+from models.migrations.finalize import NEEDED, finalize, finalized
 from models.migrations.revisions import VERSIONS, expected_revision
 from models.migrations.runner import upgrade
+from models.triage import list_unended
 from models.triage.queries import find_events
 from tests.support.erasing import PLAYER, advance, begin, held
 from tests.support.harness import CLOSE_DELAY, OPERATOR, SLIP
 
+HOUR = timedelta(hours=1)
 EVENTS = text("SELECT event_id, data, left_out FROM ticket_event ORDER BY arrival")
 NOT_FINALIZED = text("DELETE FROM finalized_upgrade")
 KEY = {"operator": OPERATOR, "ticket_id": "T"}
@@ -50,6 +57,55 @@ def upgraded(engine: Engine) -> Engine:
 
 def test_a_new_installation_needs_no_finalizing(engine):
     assert finalized_at(engine) == expected_revision() >= NEEDED >= SINCE
+    assert NEEDED >= time_of_change.SINCE
+
+
+def changed(engine: Engine) -> datetime:
+    """When the ticket changed last, as its history, its partner and the list of unended say it."""
+    caller = Caller(operator=1, code=OPERATOR, protocol="pam", zone=ZoneInfo("UTC"))
+    with engine.connect() as connection:
+        (history,) = load_histories(connection, "T")
+        (ticket,) = list_unended(connection, operator=OPERATOR, limit=1).lines
+        (partners,) = list_tickets(connection, caller, limit=1)
+    at = history.ticket.changed_at
+    assert ticket.changed_at == at
+    assert partners.updated == f"{at:%Y-%m-%dT%H:%M:%S.%f}"
+    return at
+
+
+def test_a_result_leaves_its_time_to_its_event_once_the_upgrade_is_finalized(
+    harness, records, upgraded
+):
+    """Until then older processes read it from the ticket. All who ask get the same."""
+    harness.say("ticket_open")
+    harness.wait(HOUR)
+    harness.say("ticket_win")
+    first = harness.now
+    assert records.ticket().changed_at == changed(upgraded) == first
+
+    with upgraded.begin() as connection:
+        finalize(connection, NEEDED)
+    harness.deliver()
+    harness.wait(HOUR)
+    harness.say("ticket_rollback")
+    harness.deliver()
+    rolled_back = records.ticket().changed_at
+    harness.wait(HOUR)
+    harness.say("ticket_win")
+
+    assert records.ticket().changed_at == rolled_back < harness.now
+    assert changed(upgraded) == harness.now
+
+
+def test_an_upgrade_that_was_finalized_before_leaves_a_result_its_time(harness, records, upgraded):
+    """Processes of that time know what events leave out, and nothing of times."""
+    with upgraded.begin() as connection:
+        finalize(connection, SINCE)
+    harness.say("ticket_open")
+    harness.wait(HOUR)
+    harness.say("ticket_win")
+
+    assert records.ticket().changed_at == changed(upgraded) == harness.now
 
 
 def test_one_that_an_earlier_release_made_waits_for_a_person(empty_database, slipway, tmp_path):

@@ -60,7 +60,7 @@ def test_both_statements_store_the_same(connection):
     whole = [settled(connection, f"W{n}", each) for n, each in enumerate(AMOUNTS)]
     assert all(ticket.settled_only and ticket.changed for ticket in arrays)
 
-    connection.execute(UPDATE_SETTLED, {**settled_rows(arrays), "now": NOW})
+    connection.execute(UPDATE_SETTLED, {**settled_rows(arrays), "changed_at": NOW})
     rows = to_json([updated_row(ticket, news=True) for ticket in whole]).decode()
     connection.execute(UPDATE_TICKETS, {"rows": rows, "now": NOW})
 
