@@ -31,6 +31,7 @@ from models.notices.request import (
     seamless_request,
     with_trace,
 )
+from models.notices.short_body import WHOLE_BODY
 from models.outbox.attempts import ATTEMPTS
 from models.outbox.values import ANSWER_MAX, FAILURE_ANSWER_MAX
 from models.vocabulary import Action
@@ -51,7 +52,8 @@ _SEAMLESS_SIGNATURE: Final = (
 
 ATTEMPT: Final = text(f"""
     SELECT n.id AS notice, d.claim, o.code AS operator, t.ticket_id, n.action, n.generation,
-           n.path, n.body, n.idempotency_key, o.protocol, o.url, o.sign_calls, o.user_agent,
+           n.path, {WHOLE_BODY} AS body,
+           n.idempotency_key, o.protocol, o.url, o.sign_calls, o.user_agent,
            CASE WHEN o.access_switch_at <= now() THEN o.next_access_facts
                 ELSE o.access_facts END AS access_facts,
            d.verdict, d.problem, d.http_status, d.took_ms, d.answer, d.remarks, d.sent_at,

@@ -30,6 +30,7 @@ class Terms:
     wants: str | None = None  # the actions it is sent; None: all (rule 27)
     keeps_once: bool = False  # events leave out what their ticket keeps: of the installation
     times_once: bool = False  # a plain result leaves its time to its event: likewise
+    shortens_bodies: bool = False  # likewise: `models.notices.short_body`
 
     def leaves_out(self, action: Action) -> bool:
         """Return whether the partner does not want *action*; a rollback follows its result."""

@@ -10,12 +10,12 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from models.events import time_of_change
 from models.migrations.revisions import current_revision, expected_revision
+from models.notices import short_body
 from models.platform.errors import SlipwayError
 from models.platform.version import version
 
-NEEDED: Final = time_of_change.SINCE  # the newest revision with a form of rows that waits for it
+NEEDED: Final = short_body.SINCE  # the newest revision with a form of rows that waits for it
 
 FINALIZED: Final = text("SELECT revision FROM finalized_upgrade WHERE id = 1")
 FINALIZE: Final = text("""

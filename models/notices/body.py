@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from models.lifecycle.ticket import NewNotice, TicketState
 from models.notices import pam, seamless
+from models.notices.short_body import shortened
 
 
 class NoticeText(NamedTuple):
@@ -31,3 +32,11 @@ def message(ticket: TicketState, notice: NewNotice) -> NoticeText:
             data=notice.data,
         )
     )
+
+
+def kept_body(ticket: TicketState, notice: NewNotice, body: str) -> str:
+    """Return what is stored of the *body* of a new notice."""
+    terms = ticket.terms
+    if not terms.shortens_bodies:
+        return body
+    return shortened(body, notice.action, operator=terms.code, ticket_id=ticket.ticket_id)

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, TextClause, text
 
 from models.database.round_trip import RoundTrip
+from models.notices.short_body import WHOLE_BODY
 from models.outbox.values import Claim
 from models.vocabulary import Action
 
@@ -54,7 +55,7 @@ _LEASE: Final = f"""
      WHERE n.id = ANY (ARRAY(SELECT id FROM candidate)) AND t.id = n.ticket AND o.id = n.operator
        AND o.ended_at IS NULL
  RETURNING n.id, n.ticket, n.operator, o.code AS operator_code, t.ticket_id, n.action, n.generation,
-           n.path, n.body, n.idempotency_key, n.claims, n.tries,
+           n.path, {WHOLE_BODY} AS body, n.idempotency_key, n.claims, n.tries,
            n.first_tried_at + (:now - n.postponed_at) - {_COUNTED} AS first_tried_at,
            n.perhaps_delivered, n.repeat, o.timeout, n.traceparent"""  # noqa: S608 - constants of this module
 

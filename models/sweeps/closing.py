@@ -8,6 +8,8 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, TextClause, text
 
 from models.database.one_by_one import together_or_one_by_one
+from models.notices.short_body import PLAIN_BODY, SHORT, SINCE
+from models.tickets.row import known
 from models.vocabulary import RESULT_OF
 
 # All that decides is in the ticket's own row (H41). The body is built here as `models.notices.pam`
@@ -31,6 +33,7 @@ _IS_NOTIFIED: Final = """(o.protocol = 'pam' AND o.ended_at IS NULL
 _TRACE_OF_RESULT: Final = f"""SELECT n.traceparent FROM notice n
                  WHERE n.ticket = c.id AND n.action = CASE c.result {_ACTION_OF_RESULT} END
                    AND n.generation = c.generation AND n.repeat = 0"""  # noqa: S608 - a constant
+_BODY: Final = PLAIN_BODY.format(action="'ticket_closed'", code="c.code", ticket_id="c.ticket_id")
 _CLOSE: Final = f""",
     closed AS (
         UPDATE ticket t
@@ -45,8 +48,7 @@ _CLOSE: Final = f""",
         INSERT INTO notice (ticket, operator, number, action, generation, body,
                             idempotency_key, head, due_at, created_at, traceparent)
         SELECT c.id, c.operator, c.notices, 'ticket_closed', c.generation,
-               '{{"action":"ticket_closed","data":{{"operator":' || CAST(to_json(c.code) AS text)
-               || ',"ticket_id":' || CAST(to_json(c.ticket_id) AS text) || '}}}}',
+               CASE WHEN {known(SINCE)} THEN '{SHORT}' ELSE {_BODY} END,
                CASE WHEN strpos(c.code || c.ticket_id, '/') > 0
                     THEN concat_ws(' ', c.code, c.ticket_id, 'ticket_closed', c.generation) END,
                c.unfinished = 1, greatest(CAST(:now AS timestamptz), c.held_until), :now,

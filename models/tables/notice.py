@@ -92,7 +92,8 @@ class Notice(SQLModel, table=True):
     path: str = Field(
         sa_column=word_column(default="")
     )  # appended to the operator's URL (seamless)
-    body: str  # the exact text that is signed and sent, on every attempt
+    # The exact text that is signed and sent, on every attempt: `models.notices.short_body`.
+    body: str
     # By it the partner recognises a repeat. None means `models.notices.key.plain_key`.
     idempotency_key: str | None = None
     head: bool

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Row, TextClause, text
 from models.database.round_trip import RoundTrip, driver_of, failed
 from models.events import kept_once, time_of_change
 from models.lifecycle.ticket import SETTLED, Terms, TicketState
+from models.notices import short_body
 from models.vocabulary import Result, Status
 
 NewRow = tuple[Any, ...]
@@ -163,7 +164,7 @@ _TERMS: Final = (
 )
 
 
-def _known(since: str) -> str:
+def known(since: str) -> str:
     """Return whether every process knows the form of that revision (`models.migrations.finalize`).
 
     As an expression of SQL.
@@ -173,8 +174,9 @@ def _known(since: str) -> str:
 
 
 TERMS_OF_OPERATOR: Final = f"""id AS operator, {", ".join(_TERMS)},
-       {_known(kept_once.SINCE)} AS keeps_once,
-       {_known(time_of_change.SINCE)} AS times_once"""
+       {known(kept_once.SINCE)} AS keeps_once,
+       {known(time_of_change.SINCE)} AS times_once,
+       {known(short_body.SINCE)} AS shortens_bodies"""
 
 # Of a ticket `t`: its operator and key, then the other fields of its state, in their order.
 _EXPRESSIONS: Final = {

@@ -19,7 +19,7 @@ from models.events.kept_data import kept_data
 from models.events.kept_once import kept_once
 from models.lifecycle.advance import DecidedEvent
 from models.lifecycle.ticket import NewNotice, TicketState
-from models.notices.body import message
+from models.notices.body import kept_body, message
 from models.notices.key import key_to_keep
 from models.platform.errors import SlipwayError
 from models.tickets.row import (
@@ -373,7 +373,7 @@ def _notice_row(ticket: TicketState, notice: NewNotice, now: datetime) -> tuple[
         notice.generation,
         notice.event_id,
         text_.path,
-        text_.body,
+        kept_body(ticket, notice, text_.body),
         key_to_keep(ticket.terms.code, ticket.ticket_id, notice.action, notice.generation),
         is_head,
         due_at,

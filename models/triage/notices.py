@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 
 from models.history.load import load_attempts
 from models.history.ticket_status import TICKET_STATUS
+from models.notices.short_body import WHOLE_BODY
 from models.operators.interventions import Person, record_intervention
 from models.outbox.attempts import ATTEMPTS
 from models.outbox.dead_letters import NotPossible, Resolution, resolve
@@ -70,7 +71,7 @@ OLDEST_DEAD: Final = text(f"""
       FROM dead n JOIN operator o ON o.id = n.operator JOIN ticket t ON t.id = n.ticket
      ORDER BY n.ended_at, n.id""")  # noqa: S608 - constants
 ONE: Final = text(f"""
-    {_FACTS}, n.ended, n.event_id, n.created_at, n.path, n.body, n.ticket,
+    {_FACTS}, n.ended, n.event_id, n.created_at, n.path, {WHOLE_BODY} AS body, n.ticket,
            {TICKET_STATUS} AS status
       FROM notice n JOIN operator o ON o.id = n.operator {_AROUND}
      WHERE n.id = :id""")

@@ -6,7 +6,9 @@ from typing import Any
 from sqlalchemy import Engine, Row, text
 
 from models.events.kept_once import whole_data
+from models.notices.short_body import WHOLE_BODY
 from models.outbox.attempts import ATTEMPTS
+from models.tables import Notice
 from tests.support.harness import OPERATOR
 
 TICKET = text("""
@@ -17,9 +19,13 @@ EVENTS = text("""
     SELECT e.* FROM ticket_event e JOIN ticket t ON t.id = e.ticket
       JOIN operator o ON o.id = t.operator
      WHERE o.code = :operator AND t.ticket_id = :ticket_id ORDER BY e.arrival""")
-NOTICES = text("""
-    SELECT n.* FROM notice n JOIN ticket t ON t.id = n.ticket JOIN operator o ON o.id = t.operator
-     WHERE o.code = :operator AND t.ticket_id = :ticket_id ORDER BY n.number""")
+_NOTICE = ", ".join(
+    f"{WHOLE_BODY} AS body" if name == "body" else f"n.{name}" for name in Notice.model_fields
+)
+NOTICES = text(f"""
+    SELECT {_NOTICE}
+      FROM notice n JOIN ticket t ON t.id = n.ticket JOIN operator o ON o.id = t.operator
+     WHERE o.code = :operator AND t.ticket_id = :ticket_id ORDER BY n.number""")  # noqa: S608 - columns
 ALL_ATTEMPTS = text(f"SELECT * FROM {ATTEMPTS} a ORDER BY notice, claim")  # noqa: S608 - a constant
 REJECTED = text("SELECT * FROM rejected_input ORDER BY id")
 

@@ -131,7 +131,7 @@ def _schema(connection: Connection) -> Finding:
     if not is_finalized(connection):
         return doubtful(
             SCHEMA,
-            f"revision {current}; the upgrade is not finalized, so a ticket takes 500 bytes more",
+            f"revision {current}; the upgrade is not finalized, so a ticket takes more room",
             remedy="once every process is of this release and none will go back to the one before:"
             " slipway migrate --finalize",
         )
