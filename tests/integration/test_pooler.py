@@ -172,7 +172,7 @@ def impatient(pooled) -> Iterator[Engine]:
         application_name="tests",
         statement_timeout=timedelta(seconds=1),
         lock_timeout=timedelta(milliseconds=50),
-        idle_timeout=timedelta(milliseconds=100),
+        idle_timeout=timedelta(seconds=2),  # a busy machine pauses for less between two statements
     )
     yield engine
     engine.dispose()
