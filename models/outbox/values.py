@@ -161,7 +161,7 @@ class Attempt:
 
     @property
     def wallet_reported(self) -> bool:
-        """Whether the wallet's body says what became of the call, with any HTTP status."""
+        """Whether the wallet's body says what became of the call, whatever the HTTP status is."""
         return "code" in (self.remarks or {})
 
 

@@ -2,9 +2,9 @@
 
 structlog loads rich for tracebacks with local variables, which we never write because they hold
 secrets; redis-py loads OpenTelemetry's metrics, which we never ask it for. Together they take some
-9 MiB and a tenth of a second of each process. 4 MiB more are what
-structlog and Celery load for greenlets, of which we have none, and Celery and kombu to colour a
-configuration that is printed, to print how much memory is used, and to read YAML.
+9 MiB and a tenth of a second of each process. Four more libraries take another 4 MiB: greenlet,
+which we do not use, Pygments, which colours a printed configuration, psutil, which prints how much
+memory is used, and YAML.
 """
 
 import sys

@@ -164,7 +164,7 @@ def test_a_round_removes_for_a_small_part_of_its_interval_and_the_next_goes_on(e
     while once := sweep.round().forgotten:
         removed += once
 
-    assert first == 3 * BATCH  # a batch, after which 30 ms are over; of each kind so many
+    assert first == 3 * BATCH  # one batch of each kind: then its 30 ms are over
     assert removed == 2 * OLD
 
 
